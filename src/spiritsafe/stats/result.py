@@ -1,0 +1,77 @@
+"""The one form in which every detector and every forensic test reports."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+
+class Exact(msgspec.Struct, frozen=True, tag="exact"):
+    """The p-value comes from the null distribution itself, named here (``binomial``, ``signed rank``)."""
+
+    distribution: str
+
+
+class MonteCarlo(msgspec.Struct, frozen=True, tag="monte-carlo"):
+    """The p-value is (count + 1) / (n + 1) over ``n`` draws from the null with ``seed``.
+
+    Source: Phipson & Smyth (2010), "Permutation p-values should never be zero".
+    """
+
+    n: int
+    seed: int
+
+
+class Conformal(msgspec.Struct, frozen=True, tag="conformal"):
+    """The p-value is a rank among ``n`` reference scores; ``conditional`` names the calibration-conditional
+    adjustment if one was made, with its confidence (Bates et al. 2023, section 3).
+    """
+
+    reference: str
+    n: int
+    conditional: str | None = None
+
+
+Method = Exact | MonteCarlo | Conformal
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What one test found about one subject. Higher ``statistic`` and ``log10_e`` speak against the null.
+
+    ``null`` is a sentence. ``p_value`` lies in (0, 1]: it is never 0. ``log10_e`` is the base-10
+    logarithm of an e-value (expectation at most 1 under the null), ``-inf`` for a bet that lost all.
+    ``n`` counts what the statistic was computed from, in ``unit``. ``effect`` is a size a person can
+    read (a share, a difference), with ``interval`` where one is known. ``because`` are facts that a
+    person can check. ``seconds`` is what it took.
+    """
+
+    name: str
+    version: int
+    subject: str
+    null: str
+    statistic: float
+    p_value: float
+    log10_e: float
+    n: int
+    unit: str
+    effect: float
+    method: Method
+    interval: tuple[float, float] | None = None
+    because: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.p_value <= 1.0:
+            raise ValueError(f"{self.name}: a p-value lies in (0, 1], got {self.p_value!r}")
+        if math.isnan(self.statistic) or math.isnan(self.log10_e):
+            raise ValueError(f"{self.name}: statistic and log10_e can't be NaN")
+        if self.n < 0:
+            raise ValueError(f"{self.name}: n counts observations, got {self.n}")
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """A ``Result`` with the family it belongs to. Two families are needed before anyone is sanctioned."""
+
+    family: str
+    result: Result
