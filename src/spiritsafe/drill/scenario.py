@@ -1,0 +1,145 @@
+"""Who takes part in the drill: the accounts, what they pay with, where they come from, what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import msgspec
+
+from spiritsafe.drill import ring
+from spiritsafe.drill.grammar import seeded
+from spiritsafe.drill.tenants import KINDS, Ask
+
+RING = "ring"
+RING_CLIENTS = ("openai-python/1.99", "openai-python/2.4")
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """One account. ``kind`` is the truth, which nothing in the gateway or the record knows.
+
+    ``address`` is the client's address as the trusted proxy reports it; ``share`` are the places in
+    the corpus that a ring member asks for.
+    """
+
+    name: str
+    kind: str
+    payment: str
+    address: str
+    client: str
+    seed: str
+    pause: float
+    share: tuple[int, ...] = ()
+
+
+class Size(msgspec.Struct, frozen=True):
+    """How big the affair is. ``exchanges`` ends it; ``deadline`` (seconds of play) ends it earlier if need be."""
+
+    honest: dict[str, int]
+    members: int
+    corpus: int
+    fraction: float
+    exchanges: int
+    deadline: float
+
+
+QUICK = Size(
+    honest={"person": 10, "coder": 4, "student": 4, "support": 2, "translator": 2, "evaluation": 1, "agent": 2},
+    members=10,
+    corpus=400,
+    fraction=0.75,
+    exchanges=800,
+    deadline=240.0,
+)
+FULL = Size(
+    honest={"person": 24, "coder": 8, "student": 8, "support": 5, "translator": 4, "evaluation": 2, "agent": 4},
+    members=20,
+    corpus=1600,
+    fraction=0.7,
+    exchanges=3000,
+    deadline=1500.0,
+)
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """The cast and the corpus that the ring is after."""
+
+    seed: int
+    size: Size
+    actors: tuple[Actor, ...]
+    corpus: tuple[Ask, ...]
+
+    def asks(self, actor: Actor) -> Iterator[tuple[Ask, int | None]]:
+        """What ``actor`` sends, with the place in the corpus where it is harvest."""
+        rng = seeded(actor.seed)
+        if actor.kind == RING:
+            tasks = [self.corpus[i] for i in actor.share]
+            for ask, place in ring.asks(rng, tasks, self.size.fraction):
+                yield ask, None if place is None else actor.share[place]
+        else:
+            for ask in KINDS[actor.kind].asks(rng):
+                yield ask, None
+
+
+def scenario(seed: int, size: Size) -> Scenario:
+    """The cast for a seed. Names, cards and networks say nothing about the kind of an account."""
+    rng = seeded(f"drill/{seed}")
+    corpus = ring.corpus(seeded(f"corpus/{seed}"), size.corpus)
+    kinds = [kind for kind, count in size.honest.items() for _ in range(count)] + [RING] * size.members
+    names = _names(rng, len(kinds))
+    cards = [f"card-{number:08d}" for number in rng.sample(range(10**8), len(kinds))]
+    # 198.18.0.0/15 is set aside for tests (RFC 2544): 512 prefixes of /24 that belong to nobody.
+    nets = [f"198.{18 + n // 256}.{n % 256}" for n in rng.sample(range(512), len(kinds))]
+    shares = iter(ring.deal(size.corpus, size.members))
+    actors, seen = [], dict.fromkeys((*size.honest, RING), 0)
+    for kind, name, card, net in zip(kinds, names, cards, nets, strict=True):
+        nth, seen[kind] = seen[kind], seen[kind] + 1
+        payment, network = _shared(kind, nth, card, net, cards, nets, kinds)
+        actors.append(
+            Actor(
+                name=name,
+                kind=kind,
+                payment=payment,
+                address=f"{network}.{rng.randint(2, 250)}",
+                client=rng.choice(RING_CLIENTS if kind == RING else KINDS[kind].clients),
+                seed=f"{seed}/{name}",
+                pause=KINDS["person"].pause if kind == RING else KINDS[kind].pause,
+                share=next(shares) if kind == RING else (),
+            )
+        )
+    rng.shuffle(actors)
+    return Scenario(seed=seed, size=size, actors=tuple(actors), corpus=corpus)
+
+
+def _shared(
+    kind: str, nth: int, card: str, net: str, cards: list[str], nets: list[str], kinds: list[str]
+) -> tuple[str, str]:
+    """What an account shares with others of its kind, honestly or not.
+
+    Coders are one team a four: one card, one office. Students sit on one campus network, and so do two
+    persons, with cards of their own. Ring members pay in groups of four and come from three networks
+    that cross the groups, so that the whole hangs together though no one thing is common to all.
+    """
+    first = kinds.index(kind)
+    if kind == "coder":
+        lead = first + nth - nth % 4
+        return cards[lead], nets[lead]
+    if kind == "student" or (kind == "person" and nth < 2):
+        return card, nets[kinds.index("student")] if "student" in kinds else net
+    if kind == RING:
+        return cards[first + nth - nth % 4], nets[first + nth % 3]
+    return card, net
+
+
+FIRST = (
+    "amber", "brisk", "calm", "deft", "early", "frank", "gentle", "hazel", "idle", "jolly", "keen", "late", "mild",
+    "noble", "odd", "plain", "quiet", "rare", "sober", "tidy", "upper", "vivid", "warm", "young", "zesty",
+)  # fmt: skip
+SECOND = (
+    "adder", "bison", "crane", "dove", "egret", "finch", "gecko", "heron", "ibis", "jay", "kite", "lynx", "mole",
+    "newt", "otter", "pike", "quail", "raven", "stoat", "tern", "urchin", "vole", "wren", "yak", "zebu",
+)  # fmt: skip
+
+
+def _names(rng: Random, count: int) -> list[str]:
+    return rng.sample([f"{first}-{second}" for first in FIRST for second in SECOND], count)
