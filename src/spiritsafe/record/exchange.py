@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
+from spiritsafe.errors import InputError
+
 VERSION = 1
 
 Content = Literal["full", "sketch", "none"]
+CONTENT_FIELDS = ("system", "messages", "completion", "reasoning", "sketch")
+
+
+def _version() -> int:
+    """A default from a factory is never omitted, so every stored exchange carries its version."""
+    return VERSION
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -26,14 +33,14 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request and its answer, version 1.
 
     Every field but ``exchange_id``, ``time`` and ``account_id`` may be missing (null): importers fill
-    what their log has. ``time`` is when the request came in, UTC. ``account_id``, ``key_id``,
-    ``ip_prefix``, ``network``, ``client``, ``payment`` and ``session`` are keyed hashes when the
-    gateway wrote them (``record.identity``). ``content`` says how much text is kept; with ``sketch``
-    the text fields are null and ``sketch`` holds what the detectors need. ``extra`` keeps whatever
-    an importer or a client sent that has no field here.
+    what their log has. ``time`` is when the request came in; it needs a time zone and is kept in UTC.
+    ``account_id``, ``key_id``, ``ip_prefix``, ``network``, ``client``, ``payment`` and ``session`` are
+    keyed hashes when the gateway wrote them (``record.identity``). ``content`` says how much text is
+    kept; with ``sketch`` the text fields are null and ``sketch`` holds what the detectors need.
+    ``extra`` keeps whatever an importer or a client sent that has no field here.
     """
 
-    version: int = VERSION
+    version: int = msgspec.field(default_factory=_version)
     exchange_id: str
     time: datetime
     account_id: str
@@ -62,3 +69,34 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     twin_of: str | None = None
     canary_id: str | None = None
     extra: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if self.time.tzinfo is not UTC:
+            if self.time.tzinfo is None:
+                raise InputError(
+                    "an exchange's time has no time zone", remedy="Give it one, such as UTC", where=self.exchange_id
+                )
+            msgspec.structs.force_setattr(self, "time", self.time.astimezone(UTC))
+        latency = self.latency_ms
+        if latency is not None and not (type(latency) is float and math.isfinite(latency)):
+            msgspec.structs.force_setattr(self, "latency_ms", float(latency) if math.isfinite(latency) else None)
+
+
+def message_text(message: Message) -> str:
+    """Return a turn's text; of a list of parts, the text parts, one a line."""
+    if isinstance(message.content, str):
+        return message.content
+    if not isinstance(message.content, list | tuple):
+        return ""
+    texts = [part.get("text") for part in message.content if isinstance(part, dict)]
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def prompt_text(exchange: Exchange) -> str | None:
+    """Return what was asked: the text of the last user message, None where no message is kept."""
+    if not exchange.messages:
+        return None
+    for message in reversed(exchange.messages):
+        if message.role == "user":
+            return message_text(message)
+    return message_text(exchange.messages[-1])
