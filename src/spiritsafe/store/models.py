@@ -50,6 +50,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_day: int | None = None
 
 
+NO_LIMITS = Limits()
+
+
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """An API key as stored: ``hash`` is SHA-256 of the whole secret, ``prefix`` its readable start
     (``ssk_abcd2345``). ``rotated_to`` is the key that takes over once this one has expired.
@@ -64,7 +67,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     expires: datetime | None = None
     revoked: datetime | None = None
     rotated_to: str | None = None
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
 
     def state(self, now: datetime) -> KeyState:
         """Whether the key opens anything at ``now``; only ``live`` does."""
