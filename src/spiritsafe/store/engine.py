@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (exc.ArgumentError, ValueError) as error:  # ValueError: a port that is no number
-        raise UsageError("not a database URL", remedy=_FORMS, where=url) from error
+        where = re.sub(r":[^:@/]*@", ":***@", url)  # what can't be parsed may still hold a password
+        raise UsageError("not a database URL", remedy=_FORMS, where=where) from error
     where = shown(parsed)
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         if not parsed.database or parsed.database == ":memory:":
@@ -36,7 +38,9 @@ def parse_url(url: str) -> URL:
 
 
 def shown(url: URL) -> str:
-    """The URL as it may be printed: its password is hidden."""
+    """The URL as it may be printed: passwords are hidden."""
+    if "password" in url.query:
+        url = url.update_query_dict({"password": "***"})
     return url.render_as_string(hide_password=True)
 
 
@@ -57,7 +61,7 @@ def _sqlite(url: URL, lock_seconds: float) -> Engine:
         remedy = "Create the folder, or correct the path."
         raise ResourceError(f"there is no folder {path.parent}", remedy=remedy, where=shown(url))
     _create_private(path)
-    engine = create_engine(url, connect_args={"timeout": lock_seconds})
+    engine = create_engine(url, pool_timeout=lock_seconds, connect_args={"timeout": lock_seconds})
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
@@ -88,7 +92,7 @@ def _postgres(url: URL, lock_seconds: float) -> Engine:
     for name in url.query:
         arguments.pop(name, None)  # whoever wrote it in the URL meant it
     try:
-        engine = create_engine(url, pool_pre_ping=True, connect_args=arguments)
+        engine = create_engine(url, pool_timeout=lock_seconds, pool_pre_ping=True, connect_args=arguments)
     except ModuleNotFoundError as error:
         remedy = "Install it: pip install 'spiritsafe[postgres]'."
         raise UsageError("the PostgreSQL driver (psycopg) is not installed", remedy=remedy, where=shown(url)) from error
@@ -123,37 +127,36 @@ def use_wal(engine: Engine, lock_seconds: float = LOCK_SECONDS) -> None:
         )
 
 
-# What a database's own error code means: SQLite's names, PostgreSQL's SQLSTATE classes and codes. Longest match wins.
+# What a database's own code means: SQLite's names, PostgreSQL's SQLSTATE. The longest that fits the start wins.
 _MEANING: dict[str, tuple[type[SpiritsafeError], str, str]] = {
     "SQLITE_BUSY": (
         ResourceError,
         "the database is locked by another process",
-        "Try again; if it stays locked, find the program that holds it open in a transaction.",
+        "Try again; if it stays locked, find the program that keeps a transaction open.",
     ),
-    "SQLITE_LOCKED": (ResourceError, "the database is locked by another process", "Try again."),
     "SQLITE_FULL": (ResourceError, "the disk is full", "Free some space; nothing of this change was kept."),
     "SQLITE_CANTOPEN": (ResourceError, "the database can't be opened", "Check the path and its permissions."),
     "SQLITE_READONLY": (ResourceError, "the database can't be written", "Check the permissions of file and folder."),
-    "SQLITE_PERM": (ResourceError, "the database can't be read", "Check the permissions of file and folder."),
     "SQLITE_IOERR": (ResourceError, "the disk failed", "Check the disk and its space; nothing of this was kept."),
     "SQLITE_NOTADB": (InputError, "the file is not a SQLite database", "Name another file, or move this one away."),
     "SQLITE_CORRUPT": (InputError, "the database is damaged", "Restore it from a backup."),
-    "08": (ResourceError, "the database can't be reached", "Check that it runs and that the URL is right."),
-    "28": (ResourceError, "the database refuses the user or its password", "Check both in the URL."),
-    "3D000": (ResourceError, "there is no such database on the server", "Create it, or correct the URL."),
+    "08": (
+        ResourceError,
+        "the database can't be reached",
+        "Check that the server runs, and host, user, password and database name in the URL.",
+    ),
+    "25006": (ResourceError, "the database can't be written", "Use the primary's URL, not a read-only standby's."),
     "42501": (ResourceError, "the user lacks a right on the database", "Grant it what the message names."),
     "53": (ResourceError, "the database server is out of something", "Give it what the message names."),
     "53100": (ResourceError, "the database server's disk is full", "Free some space; nothing of this was kept."),
-    "53300": (ResourceError, "the database server has no connection left", "Raise max_connections or use a pooler."),
     "55P03": (
         ResourceError,
         "the database is locked by another process",
         "Try again; if it stays locked, find the session that holds it (pg_locks).",
     ),
-    "57P": (ResourceError, "the database is shutting down or starting", "Try again in a moment."),
-    "25006": (ResourceError, "the database can't be written: it is a read-only standby", "Use the primary's URL."),
+    "57P": (ResourceError, "the database server is shutting down or starting", "Try again in a moment."),
 }
-_UNREACHABLE = _MEANING["08"]
+_UNREACHABLE = _MEANING["08"]  # errors while connecting come without a code
 _OTHER = (ResourceError, "the database can't do this", "See what it says; restore its tables if they were changed.")
 
 

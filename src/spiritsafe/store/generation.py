@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from sqlalchemy import URL, Connection, Engine, exc, select, text, update
 
 from spiritsafe.errors import ResourceError
-from spiritsafe.store.engine import shown, translated
+from spiritsafe.store.engine import explain, shown, translated
 from spiritsafe.store.tables import generation
 
 if TYPE_CHECKING:
@@ -65,22 +65,26 @@ class SqliteWatch:
         self._lock = threading.Lock()
         with translated(self._where):
             self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            self._cursor = self._connection.cursor()
             self._file = _identity(self._path)
             self._version, self._value = -1, -1
 
     def current(self) -> int:
-        with self._lock, translated(self._where):
-            # A file that was moved away can still be read and written through its open handle, to no effect.
-            if _identity(self._path) != self._file:
-                raise ResourceError(
-                    "the database file was removed or replaced while in use",
-                    remedy="Put it back and restart.",
-                    where=self._where,
-                )
-            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-            if version != self._version:  # asked before the value is read: a commit in between shows next time
-                (self._value,) = self._connection.execute("SELECT value FROM generation").fetchone()
-                self._version = version
+        # A file that was moved away can still be read and written through its open handle, to no effect.
+        if _identity(self._path) != self._file:
+            raise ResourceError(
+                "the database file was removed or replaced while in use",
+                remedy="Put it back and restart.",
+                where=self._where,
+            )
+        with self._lock:
+            try:
+                (version,) = self._cursor.execute("PRAGMA data_version").fetchone()
+                if version != self._version:  # asked before the value is read: a commit in between shows next time
+                    (self._value,) = self._cursor.execute("SELECT value FROM generation").fetchone()
+                    self._version = version
+            except sqlite3.Error as error:
+                raise explain(error, self._where) from error
             return self._value
 
     def close(self) -> None:
