@@ -54,7 +54,7 @@ def test_a_browser_shows_what_the_affair_holds(
     assert page.locator("#timeline svg.picture:visible .band:not(.refused)").count() == len(affair.kinds)
     assert page.locator("#wealth svg.picture:visible path.wealth").count() == len(affair.wealth)
     assert page.locator("#graph svg.picture:visible .node").count() == len(affair.parties)
-    assert page.locator("#graph svg.picture:visible line.link").count() == len(affair.links)
+    assert page.locator("#graph svg.picture:visible g.shared").count() == len(affair.links)
     assert page.locator("#accounts tbody tr").count() == len(affair.parties)
     assert page.locator(".rulings > li").count() == len(affair.rulings)
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing makes the page scroll sideways"

@@ -49,11 +49,10 @@ class Wealth(msgspec.Struct, frozen=True):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """Two accounts that share something: ``kind`` says what, ``log10_e`` how far beyond chance."""
+    """Accounts that share one thing: ``kind`` says what, ``log10_e`` how far beyond chance."""
 
-    one: str
-    other: str
     kind: str
+    accounts: tuple[str, ...]
     log10_e: float
 
 

@@ -1,4 +1,4 @@
-"""The ring as a graph: accounts as dots, what they share as lines, each kind of link with its own stroke."""
+"""The ring as a graph: accounts as dots, what they share as small diamonds, each kind with its own stroke."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spiritsafe.evidence.svg import Frame, Svg
-    from spiritsafe.evidence.types import Affair, Party
+    from spiritsafe.evidence.types import Affair, Link, Party
 
 STROKES = 4
+PITCH = 22, 20
+"""Pixels between the dots of those who share nothing, across and down."""
 
 
 def strokes(affair: Affair) -> dict[str, int]:
@@ -25,68 +27,67 @@ def strokes(affair: Affair) -> dict[str, int]:
 
 def draw(affair: Affair, frame: Frame) -> Svg:
     """Linked accounts spread by springs, those without a link in a row beneath; a ring found is ringed round."""
-    linked = {end for link in affair.links for end in (link.one, link.other)}
+    frame = frame._replace(height=frame.height + 110 if frame.narrow else frame.height)
+    linked = {account for link in affair.links for account in link.accounts}
     shown = [party for party in affair.parties if party.party in linked]
     alone = [party for party in affair.parties if party.party not in linked]
-    index = {party.party: i for i, party in enumerate(shown)}
-    pairs = sorted({(index[link.one], index[link.other]) for link in affair.links})
-    frame = frame._replace(height=frame.height + 110) if frame.narrow else frame
-    columns = max(1, int((frame.width - 40) // 22))
+    columns = max(1, int((frame.width - 40) // PITCH[0]))
     rows = -(-len(alone) // columns)
-    bottom = 22 + rows * 20 if alone else 12
-    box = frame._replace(left=46, right=46, top=28, bottom=bottom + 26)
-    inner = box.width - box.left - box.right, box.height - box.top - box.bottom
-    at = packed(len(shown), pairs, *inner, gap=64) + np.array([box.left, box.top])
+    box = frame._replace(left=46, right=46, top=28, bottom=38 + (rows * PITCH[1] + 10 if alone else 0))
+    index = {party.party: i for i, party in enumerate(shown)}
+    at = _places(affair.links, index, box)
     parts: list[Svg] = [_ringed(at[[index[m] for m in ring if m in index]]) for ring in affair.rings]
-    parts += _edges(affair, index, at)
-    parts += [_node(party, float(px), float(py), frame) for party, (px, py) in zip(shown, at, strict=True)]
+    parts += _links(affair, index, at)
+    parts += [_node(party, float(x), float(y), frame) for party, (x, y) in zip(shown, at, strict=False)]
     if alone:
         parts += _row(alone, frame, columns, rows)
-    label = f"{len(shown)} accounts that share something, {len(affair.links)} links; {len(alone)} share nothing."
+    label = f"{len(shown)} accounts that share {len(affair.links)} things; {len(alone)} share nothing unusual."
     return svg.picture(frame, label, parts)
 
 
+def _places(links: tuple[Link, ...], index: dict[str, int], box: Frame) -> NDArray[np.float64]:
+    """Pixels of the accounts and, after them, of the things that they share."""
+    ties = [(index[a], len(index) + i) for i, link in enumerate(links) for a in link.accounts]
+    width, height = box.width - box.left - box.right, box.height - box.top - box.bottom
+    corner = np.array([box.left, box.top], dtype=np.float64)
+    return np.asarray(packed(len(index) + len(links), ties, width, height, gap=56) + corner, dtype=np.float64)
+
+
 def _ringed(points: NDArray[np.float64]) -> Svg:
-    if not len(points):
+    corners = hull(points) if len(points) else []
+    if not corners:
         return svg.Svg("")
-    corners = hull(points)
-    path = svg.line(corners) + "Z" if len(corners) > 1 else svg.line([*corners, (corners[0][0] + 0.1, corners[0][1])])
-    return svg.el("path", d=path, class_="ringed")
+    closed = corners if len(corners) > 1 else [*corners, (corners[0][0] + 0.1, corners[0][1])]
+    return svg.el("path", d=svg.line(closed) + "Z", class_="ringed")
 
 
-def _edges(affair: Affair, index: dict[str, int], at: NDArray[np.float64]) -> list[Svg]:
-    """Links of one pair run side by side, so that two kinds between the same accounts are both seen."""
+def _links(affair: Affair, index: dict[str, int], at: NDArray[np.float64]) -> list[Svg]:
     numbers = strokes(affair)
-    lines = []
-    beside: dict[tuple[int, int], int] = {}
-    for link in affair.links:
-        a, b = sorted((index[link.one], index[link.other]))
-        nth = beside[(a, b)] = beside.get((a, b), -1) + 1
-        along = at[b] - at[a]
-        across = np.array([-along[1], along[0]]) / (np.hypot(*along) + 1e-9) * 3.2 * (-1) ** nth * ((nth + 1) // 2)
-        (x1, y1), (x2, y2) = at[a] + across, at[b] + across
-        title = svg.el("title", f"{link.kind}: log10 e {link.log10_e:.1f}")
-        lines.append(
-            svg.el(
-                "line", title, x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2),
-                class_=f"link l-{numbers[link.kind]}",
-            )
-        )  # fmt: skip
-    return lines
+    lines, marks = [], []
+    for i, link in enumerate(affair.links):
+        style = f"l-{numbers[link.kind]}"
+        hx, hy = (float(v) for v in at[len(index) + i])
+        for account in link.accounts:
+            x, y = (float(v) for v in at[index[account]])
+            lines.append(svg.el("line", x1=x, y1=y, x2=hx, y2=hy, class_=f"link {style}"))
+        title = svg.el("title", f"same {link.kind}: {len(link.accounts)} accounts, log10 e {link.log10_e:.1f}")
+        corners = svg.line([(hx - 5, hy), (hx, hy - 5), (hx + 5, hy), (hx, hy + 5)]) + "Z"
+        marks.append(svg.group([title, svg.el("path", d=corners)], class_=f"shared {style}"))
+    return lines + marks
 
 
 def _node(party: Party, x: float, y: float, frame: Frame) -> Svg:
     parts = [svg.el("title", f"{party.name}: {party.kind}"), svg.el("circle", cx=x, cy=y, r=6.5)]
     if not frame.narrow:
-        parts.append(svg.el("text", party.name, x=x, y=y - 10, text_anchor="middle", class_="name"))
+        parts.append(svg.el("text", party.name, x=x, y=y - 11, text_anchor="middle", class_="name"))
     return svg.group(parts, class_=f"node k-{party.kind}" + (" caught" if party.caught else ""))
 
 
 def _row(alone: list[Party], frame: Frame, columns: int, rows: int) -> list[Svg]:
-    top = frame.height - rows * 20 - 4
+    top = frame.height - rows * PITCH[1] - 4
     parts = [svg.el("text", f"{len(alone)} accounts share nothing unusual with anyone", x=20, y=top, class_="title")]
     for i, party in enumerate(alone):
-        x, y = 27 + i % columns * 22, top + 14 + i // columns * 20
+        x, y = 27 + i % columns * PITCH[0], top + 14 + i // columns * PITCH[1]
         title = svg.el("title", f"{party.name}: {party.kind}")
         style = f"node k-{party.kind}" + (" caught" if party.caught else "")
         parts.append(svg.group([title, svg.el("circle", cx=x, cy=y, r=5.5)], class_=style))
