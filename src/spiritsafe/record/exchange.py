@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -13,7 +13,9 @@ from spiritsafe.errors import InputError
 VERSION = 1
 
 Content = Literal["full", "sketch", "none"]
-CONTENT_FIELDS = ("system", "messages", "completion", "reasoning", "sketch")
+# A whole number that every JSON reader and every Parquet column can hold.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+CONTENT_FIELDS = ("completion", "messages", "reasoning", "sketch", "system")
 
 
 def _version() -> int:
@@ -22,7 +24,10 @@ def _version() -> int:
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One turn. ``content`` is text, or the API's own list of parts kept as it came."""
+    """One turn. ``content`` is text, or the API's own list of parts kept as it came.
+
+    ``extra`` keeps the turn's other fields (``name``, ``tool_calls``, ``tool_call_id``...).
+    """
 
     role: str
     content: Any = None
@@ -53,11 +58,11 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     completion: str | None = None
     reasoning: str | None = None
     sketch: dict[str, Any] | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
     latency_ms: float | None = None
-    status: int | None = None
+    status: Count | None = None
     params: dict[str, Any] = {}
     ip_prefix: str | None = None
     network: str | None = None
@@ -80,6 +85,13 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         latency = self.latency_ms
         if latency is not None and not (type(latency) is float and math.isfinite(latency)):
             msgspec.structs.force_setattr(self, "latency_ms", float(latency) if math.isfinite(latency) else None)
+
+
+def message_from(turn: dict[str, Any]) -> Message:
+    """Read a turn in an API's own shape; fields other than ``role`` and ``content`` go to ``extra``."""
+    role = turn.get("role")
+    extra = {name: value for name, value in turn.items() if name not in ("role", "content")}
+    return Message(role if isinstance(role, str) else "unknown", turn.get("content"), extra)
 
 
 def message_text(message: Message) -> str:
