@@ -6,6 +6,8 @@ import math
 
 import msgspec
 
+from spiritsafe.stats.logs import LOG10_ZERO
+
 
 class Exact(msgspec.Struct, frozen=True, tag="exact"):
     """The p-value comes from the null distribution itself, named here (``binomial``, ``signed rank``)."""
@@ -16,21 +18,27 @@ class Exact(msgspec.Struct, frozen=True, tag="exact"):
 class MonteCarlo(msgspec.Struct, frozen=True, tag="monte-carlo"):
     """The p-value is (count + 1) / (n + 1) over ``n`` draws from the null with ``seed``.
 
-    Source: Phipson & Smyth (2010), "Permutation p-values should never be zero".
+    Where ``stop`` is given, drawing ended at the ``stop``-th draw as extreme as what was observed, and the
+    p-value is ``stop`` / ``n`` if that happened. Sources: Phipson & Smyth (2010), "Permutation p-values should
+    never be zero"; Besag & Clifford (1991), "Sequential Monte Carlo p-values".
     """
 
     n: int
     seed: int
+    stop: int | None = None
 
 
 class Conformal(msgspec.Struct, frozen=True, tag="conformal"):
-    """The p-value is a rank among ``n`` reference scores; ``conditional`` names the calibration-conditional
-    adjustment if one was made, with its confidence (Bates et al. 2023, section 3).
+    """The p-value is a rank among ``n`` reference scores.
+
+    ``conditional`` names the calibration-conditional adjustment if one was made, with every parameter it
+    depends on (Bates et al. 2023, section 3). ``seed`` is there if ties were broken at random.
     """
 
     reference: str
     n: int
     conditional: str | None = None
+    seed: int | None = None
 
 
 Method = Exact | MonteCarlo | Conformal
@@ -40,10 +48,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What one test found about one subject. Higher ``statistic`` and ``log10_e`` speak against the null.
 
     ``null`` is a sentence. ``p_value`` lies in (0, 1]: it is never 0. ``log10_e`` is the base-10
-    logarithm of an e-value (expectation at most 1 under the null), ``-inf`` for a bet that lost all.
-    ``n`` counts what the statistic was computed from, in ``unit``. ``effect`` is a size a person can
-    read (a share, a difference), with ``interval`` where one is known. ``because`` are facts that a
-    person can check. ``seconds`` is what it took.
+    logarithm of an e-value (expectation at most 1 under the null); ``-inf``, a bet that lost all, is
+    kept as ``LOG10_ZERO``. ``n`` counts what the statistic was computed from, in ``unit``. ``effect`` is
+    a size a person can read (a share, a difference), with ``interval`` where one is known. ``because``
+    are facts that a person can check. ``seconds`` is what it took. Every number is finite, since
+    JSON would turn an infinity into null and the record could not be read back.
     """
 
     name: str
@@ -62,10 +71,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.log10_e == -math.inf:
+            msgspec.structs.force_setattr(self, "log10_e", LOG10_ZERO)
         if not 0.0 < self.p_value <= 1.0:
             raise ValueError(f"{self.name}: a p-value lies in (0, 1], got {self.p_value!r}")
-        if math.isnan(self.statistic) or math.isnan(self.log10_e):
-            raise ValueError(f"{self.name}: statistic and log10_e can't be NaN")
+        numbers = (self.statistic, self.log10_e, self.effect, self.seconds, *(self.interval or ()))
+        if not all(math.isfinite(number) for number in numbers):
+            raise ValueError(
+                f"{self.name}: statistic, log10_e, effect, interval and seconds are finite numbers, got {numbers}"
+            )
         if self.n < 0:
             raise ValueError(f"{self.name}: n counts observations, got {self.n}")
 
