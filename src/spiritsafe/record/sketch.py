@@ -11,6 +11,7 @@ units (``words.split_words``), ``HEAD``, ``TAIL``, ``EDGE``, ``ZONE``, ``SEED``,
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from array import array
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import numpy as np
 import rensa
+from scipy.sparse import csr_array
 
 from spiritsafe.errors import InputError
 from spiritsafe.record.exchange import prompt_text
@@ -368,38 +370,46 @@ class _Units:
         return out
 
     def ngrams(self, pairs: NDArray[np.uint64]) -> tuple[Counts, NDArray[np.int64]]:
-        ids = np.concatenate((self._hashes >> np.uint64(64 - NGRAM_BITS), pairs >> np.uint64(64 - NGRAM_BITS)))
+        ids = (np.concatenate((self._hashes, pairs)) >> np.uint64(64 - NGRAM_BITS)).astype(np.uint16)
         place = np.arange(len(self._ids)) - self._starts[self._row]
         edge = (place < ZONE) | (place >= self._lengths[self._row] - ZONE)
-        return _count(np.tile(self._row, 2), ids.astype(np.int64), self._n, MAX_NGRAMS, np.tile(edge, 2))
+        return _count(np.tile(self._row, 2), ids, self._n, MAX_NGRAMS, np.tile(edge, 2))
 
     def trigrams(self) -> Counts:
-        found = [self._table.trigrams[number] for number in self._ids.tolist()]
-        sizes = np.array([len(ids) for ids in found], dtype=np.int64)
-        ids = np.concatenate(found).astype(np.int64) if found else np.zeros(0, dtype=np.int64)
+        ids, sizes = self._table.trigrams_of(self._ids)
         row = np.repeat(self._row, sizes)
         return _count(row, ids, self._n, MAX_TRIGRAMS, np.zeros(len(ids), dtype=bool))[0]
 
     def embedding(self) -> NDArray[np.float16]:
-        summed = self.sums(self._table.vectors[self._ids])
-        length = np.linalg.norm(summed, axis=1, keepdims=True)
-        return (summed / np.where(length > 0, length, 1)).astype(np.float16)
+        vectors = self._table.vectors
+        if self._n == 1:  # the same additions in the same order, without building a matrix
+            summed = vectors.take(self._ids, axis=0).sum(axis=0, keepdims=True)
+        else:
+            ones = np.ones(len(self._ids), dtype=np.float32)
+            summed = csr_array((ones, self._ids, self._starts), shape=(self._n, len(vectors))) @ vectors
+        length = np.sqrt(np.einsum("ij,ij->i", summed, summed))[:, None]
+        found: NDArray[np.float16] = (summed / np.where(length > 0, length, 1)).astype(np.float16)
+        return found
 
     def digests(self, key: bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
         """Polynomials in a secret base over the units' hashes, of the whole text, its opening and its closing."""
-        secret = hashlib.blake2b(b"", key=key, digest_size=16, person=b"spiritsafe units").digest()
-        base, last = np.frombuffer(secret, dtype="<u8")
+        powers, last = _powers(key, 1 << int(self._lengths.max(initial=1)).bit_length())
         place = np.arange(len(self._ids)) - self._starts[self._row]
         from_end = self._lengths[self._row] - 1 - place
-        powers = np.cumprod(np.full(int(self._lengths.max(initial=0)) + 1, base | np.uint64(1), dtype=np.uint64))
-        whole = self._hashes * powers[place]
-        opening = np.where(place < EDGE, whole, 0).astype(np.uint64)
-        closing = np.where(from_end < EDGE, self._hashes * powers[from_end], 0).astype(np.uint64)
-        return (
-            _mix(self.sums(whole) ^ last),
-            _mix(self.sums(opening) ^ last),
-            _mix(self.sums(closing) ^ last),
-        )
+        terms = np.empty((len(self._ids), 3), dtype=np.uint64)
+        np.multiply(self._hashes, powers[place], out=terms[:, 0])
+        np.multiply(terms[:, 0], place < EDGE, out=terms[:, 1])
+        np.multiply(self._hashes * powers[from_end], from_end < EDGE, out=terms[:, 2])
+        found = _mix(self.sums(terms) ^ last)
+        return found[:, 0].copy(), found[:, 1].copy(), found[:, 2].copy()
+
+
+@functools.lru_cache(64)
+def _powers(key: bytes, size: int) -> tuple[NDArray[np.uint64], np.uint64]:
+    """Return the powers of a secret odd base modulo 2^64, and another secret word."""
+    secret = hashlib.blake2b(b"", key=key, digest_size=16, person=b"spiritsafe units").digest()
+    base, last = int.from_bytes(secret[:8], "little") | 1, np.uint64(int.from_bytes(secret[8:], "little"))
+    return np.cumprod(np.full(size, base, dtype=np.uint64), dtype=np.uint64), last
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -410,22 +420,31 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _count(
-    row: NDArray[np.int64], ids: NDArray[np.int64], n: int, most: int, edge: NDArray[np.bool_]
+    row: NDArray[np.int64], ids: NDArray[np.uint16], n: int, most: int, edge: NDArray[np.bool_]
 ) -> tuple[Counts, NDArray[np.int64]]:
-    """Count ids per row; a row with more than ``most`` keeps those seen at an edge, then those of lowest rank."""
-    keys, counts = np.unique((row << 16) | ids, return_counts=True)
-    owner = keys >> 16
+    """Count ids per row; a row with more than ``most`` keeps those seen at an edge, then those of lowest rank.
+
+    Returns the counts, and how many distinct ids each row had.
+    """
+    keys = (row.astype(np.uint32) << np.uint32(16)) | ids
+    ordered = np.sort(keys)
+    first = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(keys) else row
+    found = ordered[first]
+    counts = np.minimum(np.diff(first, append=len(keys)), 255).astype(np.uint8)
+    owner = found >> np.uint32(16)
     sizes = np.bincount(owner, minlength=n).astype(np.int64)
-    keep = np.ones(len(keys), dtype=bool)
-    if (sizes > most).any():
-        near = np.isin(keys, np.unique(((row << 16) | ids)[edge]))
-        rank = (keys & 0xFFFF) * 40_503 & 0xFFFF
-        order = np.lexsort((rank, ~near, owner))
-        place = np.arange(len(keys)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    keep = np.ones(len(found), dtype=bool)
+    long = sizes > most
+    if long.any():
+        at = np.flatnonzero(long[owner])
+        near = np.isin(found[at], keys[edge & long[row]])
+        rank = found[at].astype(np.int64) * 40_503 & 0xFFFF
+        order = at[np.lexsort((rank, ~near, owner[at]))]
+        place = np.arange(len(at)) - np.repeat(np.cumsum(sizes[long]) - sizes[long], sizes[long])
         keep[order] = place < most
-    starts = np.concatenate(([0], np.cumsum(np.bincount(owner[keep], minlength=n)))).astype(np.int64)
-    held = Counts(starts, (keys[keep] & 0xFFFF).astype(np.uint16), np.minimum(counts[keep], 255).astype(np.uint8))
-    return held, sizes
+    held = np.bincount(owner[keep], minlength=n)
+    starts = np.concatenate(([0], np.cumsum(held))).astype(np.int64)
+    return Counts(starts, found[keep].astype(np.uint16), counts[keep]), sizes
 
 
 def _exact(text: str, key: bytes) -> bytes:

@@ -14,7 +14,7 @@ import re
 import threading
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -115,7 +115,7 @@ class WordTable:
 
     ``hashes`` uint64, ``kinds`` and ``scripts`` uint8, ``languages`` uint8 [words, languages],
     ``vectors`` float32 [words, 256] (the sum of the word's token vectors), ``tokens`` (how many tokens
-    those were), ``trigrams`` (a list of uint16 arrays). Numbers stay valid until the next ``ids`` call:
+    those were). ``trigrams_of`` gives character trigrams. Numbers stay valid until the next ``ids`` call:
     when more than ``capacity`` words are held the table starts afresh, which at most doubles the work
     that the words filling it had already cost. Not safe for several threads; hold ``lock``.
     """
@@ -154,7 +154,15 @@ class WordTable:
         self.languages = np.zeros((size, len(LANGUAGES)), dtype=np.uint8)
         self.vectors = np.zeros((size, DIMENSIONS), dtype=np.float32)
         self.tokens = np.zeros(size, dtype=np.int64)
-        self.trigrams: list[NDArray[np.uint16]] = []
+        self._trigrams = np.zeros(4 * size, dtype=np.uint16)
+        self._trigram_starts = np.zeros(size + 1, dtype=np.int64)
+
+    def trigrams_of(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+        """Return the trigrams of these words in a row, and how many each word has."""
+        starts = self._trigram_starts[ids]
+        sizes = self._trigram_starts[ids + 1] - starts
+        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return self._trigrams[np.repeat(starts, sizes) + within], sizes
 
     def _grow(self, wanted: int) -> None:
         size = len(self.hashes)
@@ -163,10 +171,8 @@ class WordTable:
         while size < wanted:
             size *= 2
         for name in ("hashes", "kinds", "scripts", "languages", "vectors", "tokens"):
-            old = getattr(self, name)
-            new = np.zeros((size, *old.shape[1:]), dtype=old.dtype)
-            new[: len(old)] = old
-            setattr(self, name, new)
+            setattr(self, name, _longer(getattr(self, name), size))
+        self._trigram_starts = _longer(self._trigram_starts, size + 1)
 
     def _admit(self, words: list[str]) -> None:
         first = len(self._known)
@@ -181,7 +187,15 @@ class WordTable:
             self.languages[number] = _language_flags().get(word, 0)
             self.vectors[number] = self._embedding[np.array(piece, dtype=np.int64)].sum(axis=0, dtype=np.float32)
             self.tokens[number] = len(piece)
-            self.trigrams.append(_trigrams(word) if kind == WORD else np.zeros(0, dtype=np.uint16))
+            self._keep_trigrams(number, _trigrams(word) if kind == WORD else [])
+
+    def _keep_trigrams(self, number: int, found: list[int]) -> None:
+        start = int(self._trigram_starts[number])
+        stop = start + len(found)
+        if stop > len(self._trigrams):
+            self._trigrams = _longer(self._trigrams, 2 * stop)
+        self._trigrams[start:stop] = found
+        self._trigram_starts[number + 1] = stop
 
     def _pieces(self, words: list[str]) -> list[list[int]]:
         """Token numbers of each word; a mark follows its word without a space, so it has none in front."""
@@ -211,10 +225,15 @@ def _script(word: str) -> str:
     return _BLOCKS[int(np.searchsorted(_BLOCK_STARTS, ord(letter), side="right")) - 1][1]
 
 
-def _trigrams(word: str) -> NDArray[np.uint16]:
+def _trigrams(word: str) -> list[int]:
     padded = f"<{word}>".encode("utf-32-le", "surrogatepass")
-    found = [zlib.crc32(padded[at : at + 12]) for at in range(0, len(padded) - 8, 4)]
-    return (np.array(found, dtype=np.uint32) >> np.uint32(32 - TRIGRAM_BITS)).astype(np.uint16)
+    return [zlib.crc32(padded[at : at + 12]) >> (32 - TRIGRAM_BITS) for at in range(0, len(padded) - 8, 4)]
+
+
+def _longer(column: NDArray[Any], size: int) -> NDArray[Any]:
+    longer = np.zeros((size, *column.shape[1:]), dtype=column.dtype)
+    longer[: len(column)] = column
+    return longer
 
 
 @functools.cache
