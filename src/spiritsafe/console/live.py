@@ -1,0 +1,51 @@
+"""What the pages hear while they are open: each second's traffic, and that something was decided."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from spiritsafe.console.page import HEADERS, session_of, store_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.requests import Request
+
+    from spiritsafe.console.pulse import Pulse
+
+LASTS = 60
+"""Seconds until a stream ends and the browser opens the next, so that a stopping server isn't held up."""
+
+
+async def live(request: Request) -> Response:
+    """Server-sent events: ``history`` once, then ``traffic`` each second and ``changed`` after each decision."""
+    if session_of(request) is None:
+        return Response("Sign in first.", 403, HEADERS, "text/plain")
+    pulse: Pulse = request.app.state.pulse
+    await asyncio.to_thread(pulse.start)
+    return StreamingResponse(_events(pulse, store_of(request).generation), 200, HEADERS, "text/event-stream")
+
+
+async def _events(pulse: Pulse, generation: Callable[[], int]) -> AsyncIterator[bytes]:
+    yield b"retry: 1000\n\n"
+    seen = await asyncio.to_thread(generation)
+    history = pulse.seconds()
+    yield _event("history", [msgspec.structs.astuple(second) for second in history])
+    last = history[-1].at
+    for _ in range(LASTS):
+        await asyncio.sleep(1)
+        for second in pulse.seconds(after=last):
+            last = second.at
+            yield _event("traffic", msgspec.structs.astuple(second))
+        now = await asyncio.to_thread(generation)
+        if now != seen:
+            seen = now
+            yield _event("changed", now)
+
+
+def _event(name: str, value: object) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(value) + b"\n\n"
