@@ -9,14 +9,9 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import settings
 from scipy.special import betainccinv, betaincinv
 
 AssertSize = Callable[..., None]
-
-# How long an example takes depends on what else the machine does: no test asserts it.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

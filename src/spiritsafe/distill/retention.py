@@ -102,7 +102,8 @@ def _of(
         ratio: NDArray[np.float64] = np.exp((weights @ teacher - weights @ student) / (weights @ counts))
         return ratio
     above, below = weights @ student, weights @ teacher
-    return np.divide(above, below, out=np.full(len(weights), np.nan), where=below > 0)
+    shares: NDArray[np.float64] = np.divide(above, below, out=np.full(len(weights), np.nan), where=below > 0)
+    return shares
 
 
 def check_unseen(evaluated: Iterable[str], trained: Iterable[str]) -> None:
