@@ -11,7 +11,7 @@ import typer
 from spiritsafe import __version__
 from spiritsafe.errors import SpiritsafeError
 
-VERBS: tuple[str, ...] = ("account", "key", "grant", "case", "decision")
+VERBS: tuple[str, ...] = ("account", "key", "grant", "case", "decision", "terms")
 
 app = typer.Typer(
     name="spiritsafe",
