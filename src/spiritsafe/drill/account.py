@@ -1,0 +1,211 @@
+"""The reckoning: who was in the ring, against what the record and the store say happened to whom."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from spiritsafe.drill.scenario import RING
+from spiritsafe.evidence.types import Asked, Party, Ruling
+from spiritsafe.store.models import strictness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from spiritsafe.drill.scenario import Scenario
+    from spiritsafe.record.exchange import Exchange
+    from spiritsafe.stats.result import Evidence
+    from spiritsafe.store.models import Decision
+
+SANCTION = strictness("verify")
+"""From this rung on an account is hindered; to observe and to notify are not."""
+
+STOP = strictness("withhold")
+"""From this rung on an account gets no more out of the model."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it, in counts. ``touched`` are honest accounts that a decision in force hindered."""
+
+    members: int
+    stopped: int
+    honest: int
+    touched: int
+    served: int
+    refused: int
+    failed: int
+    tokens: int
+    corpus: int
+    got: int
+    wanted: int
+    stopped_at: float | None
+    record_intact: bool
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Every member stopped, nobody honest touched, the record whole."""
+        return self.members > 0 and self.stopped == self.members and self.touched == 0 and self.record_intact
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What failed, each in a sentence; empty when nothing did."""
+        said = []
+        if self.stopped == 0:
+            said.append("The ring was not stopped.")
+        elif self.stopped < self.members:
+            said.append(f"Only {self.stopped} of {self.members} ring members were stopped.")
+        if self.touched:
+            said.append(f"{self.touched} of {self.honest} honest accounts were sanctioned.")
+        if not self.record_intact:
+            said.append("The record is broken.")
+        return tuple(said)
+
+
+def asked(scenario: Scenario, ids: Mapping[str, str], exchanges: Iterable[Exchange], began: datetime) -> list[Asked]:
+    """Every request in the record: when, by whom, with what result, and which of the ring's tasks it was."""
+    members = {ids[actor.name] for actor in scenario.actors if actor.kind == RING}
+    places = {task.prompt: place for place, task in enumerate(scenario.corpus)}
+    told = []
+    for exchange in exchanges:
+        last = exchange.messages[-1].content if exchange.messages else None
+        place = places.get(last) if exchange.account_id in members and isinstance(last, str) else None
+        at = (exchange.time - began).total_seconds()
+        told.append(Asked(max(0.0, at), exchange.account_id, result(exchange.status), place))
+    return told
+
+
+def result(status: int | None) -> str:
+    """``served``, ``refused`` (forbidden or limited) or ``failed``, by an exchange's HTTP status."""
+    if status is None or status < 400:
+        return "served"
+    return "refused" if status in (403, 429) else "failed"
+
+
+def bound(decisions: Iterable[Decision], rung: int) -> dict[str, Decision]:
+    """The accounts that a decision in force at least as strict as ``rung`` binds, with the strictest one."""
+    found: dict[str, Decision] = {}
+    for decision in sorted(decisions, key=lambda d: strictness(d.action)):
+        if decision.status == "in_force" and strictness(decision.action) >= rung:
+            found.update((account, decision) for account in decision.accounts if account not in decision.released)
+    return found
+
+
+def confirmed_at(decision: Decision, began: datetime) -> float | None:
+    """When a person put it in force, in seconds; None if none did."""
+    times = [event.time for event in decision.events if event.kind == "confirmed"]
+    return (times[0] - began).total_seconds() if times else None
+
+
+def rulings(decisions: Iterable[Decision], names: Mapping[str, str], began: datetime) -> list[Ruling]:
+    """The decisions for the report, oldest first; accounts by their names."""
+    told = []
+    for decision in sorted(decisions, key=lambda d: d.time):
+        person = next((event.by for event in decision.events if event.kind == "confirmed"), None)
+        ring = decision.subject_kind == "ring"
+        told.append(
+            Ruling(
+                at=(decision.time - began).total_seconds(),
+                subject=f"a ring of {len(decision.accounts)}"
+                if ring
+                else names.get(decision.subject, decision.subject),
+                action=decision.action,
+                status=decision.status,
+                rule=decision.rule,
+                by=decision.by if person is None else person,
+                accounts=decision.accounts,
+                reasons=decision.reasons,
+                evidence=tuple(words(one) for one in decision.evidence),
+                confirmed=confirmed_at(decision, began),
+            )
+        )
+    return told
+
+
+def words(evidence: Evidence) -> str:
+    """One piece of evidence in a line: its family, what it is worth, and the facts behind it."""
+    found = evidence.result
+    facts = "; ".join(found.because)
+    worth = f"{evidence.family}, {found.name}: log10 e {found.log10_e:.2f} over {found.n} {found.unit}"
+    return f"{worth}. {facts}" if facts else worth
+
+
+def parties(
+    scenario: Scenario,
+    ids: Mapping[str, str],
+    told: Sequence[Asked],
+    tokens: Mapping[str, int],
+    stopped: Iterable[str],
+    shares: Mapping[str, tuple[str, ...]],
+    worst: Mapping[str, Evidence],
+) -> list[Party]:
+    """Every account with what it did and what speaks most against it."""
+    outcomes: dict[str, list[str]] = defaultdict(list)
+    for one in told:
+        outcomes[one.party].append(one.outcome)
+    caught = set(stopped)
+    made = []
+    for actor in scenario.actors:
+        account_id = ids[actor.name]
+        mine, strongest = outcomes[account_id], worst.get(account_id)
+        made.append(
+            Party(
+                party=account_id,
+                name=actor.name,
+                kind=actor.kind,
+                caught=account_id in caught,
+                asked=len(mine),
+                served=mine.count("served"),
+                refused=mine.count("refused"),
+                failed=mine.count("failed"),
+                tokens=tokens.get(account_id, 0),
+                shares=shares.get(account_id, ()),
+                log10_e=None if strongest is None else strongest.result.log10_e,
+                worst="" if strongest is None else "; ".join(strongest.result.because),
+            )
+        )
+    return made
+
+
+def outcome(
+    scenario: Scenario,
+    ids: Mapping[str, str],
+    told: Sequence[Asked],
+    tokens: int,
+    decisions: Sequence[Decision],
+    began: datetime,
+    seconds: float,
+    *,
+    intact: bool,
+) -> Outcome:
+    """Hold what happened against who everybody was."""
+    members = {ids[actor.name] for actor in scenario.actors if actor.kind == RING}
+    honest = {ids[actor.name] for actor in scenario.actors} - members
+    stopped, hindered = bound(decisions, STOP), bound(decisions, SANCTION)
+    sought = {one.place for one in told if one.place is not None}
+    got = {one.place for one in told if one.place is not None and one.outcome == "served"}
+    since = [
+        at if (at := confirmed_at(decision, began)) is not None else (decision.time - began).total_seconds()
+        for account, decision in stopped.items()
+        if account in members
+    ]
+    counts = [one.outcome for one in told]
+    return Outcome(
+        members=len(members),
+        stopped=len(members & stopped.keys()),
+        honest=len(honest),
+        touched=len(honest & hindered.keys()),
+        served=counts.count("served"),
+        refused=counts.count("refused"),
+        failed=counts.count("failed"),
+        tokens=tokens,
+        corpus=len(scenario.corpus),
+        got=len(got),
+        wanted=len(sought),
+        stopped_at=max(since) if since and members <= stopped.keys() else None,
+        record_intact=intact,
+        seconds=seconds,
+    )
