@@ -244,7 +244,7 @@ def test_what_the_server_says_is_understood(postgres, migrated: str, code: str, 
 
 def test_a_right_that_is_lacking_is_named(postgres, migrated: str) -> None:
     name = postgres.new_database(migrated)
-    postgres.execute("DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN")
+    postgres.execute("DROP ROLE IF EXISTS guest", "CREATE ROLE guest LOGIN")
     with raises(ResourceError, "lacks a right", "Grant it"):
         open_store(postgres.url(name).replace("safe@", "guest@"))
 
