@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from spiritsafe.errors import BrokenRecord, InputError
+from spiritsafe.errors import BrokenRecord
 from spiritsafe.record.canonical import DIGEST_BYTES, Row, commit, next_link
 from spiritsafe.record.disk import read_all, sync, write_all, write_whole
-from spiritsafe.record.signed import REMEDY
+from spiritsafe.record.signed import REMEDY, check_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,12 +85,7 @@ def read_header(path: Path) -> Header:
         header = msgspec.json.decode(data.rstrip(b" \n"), type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BrokenRecord("the journal's header can't be read", remedy=REMEDY, where=path.name) from error
-    if header.format != FORMAT and header.format.startswith("spiritsafe-journal-"):
-        raise InputError(
-            f"the journal has the form {header.format}, this version reads {FORMAT}",
-            remedy="Read it with the newer spiritsafe that wrote it",
-            where=path.name,
-        )
+    check_form(header.format, FORMAT, path.name)
     if _header_bytes(header) != data:
         raise BrokenRecord("the journal's header was changed", remedy=REMEDY, where=path.name)
     return header

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import tempfile
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
@@ -100,8 +101,7 @@ class Public:
 
 def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    fd, aside = tempfile.mkstemp(dir=path.parent)  # readable by the owner alone
     try:
         write_all(fd, os.urandom(SECRET_BYTES).hex().encode() + b"\n", 0)
         os.fsync(fd)
@@ -110,5 +110,5 @@ def _create(path: Path) -> None:
         pass  # another process was first; its key is as good
     finally:
         os.close(fd)
-        aside.unlink()
+        os.unlink(aside)
     sync_folder(path.parent)

@@ -59,7 +59,7 @@ def _open(data: bytes, kind: type[T], form: str, where: str) -> tuple[T, bytes, 
     try:
         signed = msgspec.json.decode(data, type=_Signed)
         raw = bytes(signed.signed)
-        _check_form(msgspec.json.decode(raw, type=_Peek).format, form, where)
+        check_form(msgspec.json.decode(raw, type=_Peek).format, form, where)
         document = msgspec.json.decode(raw, type=kind)
         signature = bytes.fromhex(signed.signature)
     except (msgspec.DecodeError, ValueError) as error:
@@ -69,7 +69,8 @@ def _open(data: bytes, kind: type[T], form: str, where: str) -> tuple[T, bytes, 
     return document, signature, raw
 
 
-def _check_form(found: str, form: str, where: str) -> None:
+def check_form(found: str, form: str, where: str) -> None:
+    """Raise InputError for a newer number of the same form, BrokenRecord for any other."""
     name, _, number = form.rpartition("-")
     found_name, _, found_number = found.rpartition("-")
     if found_name == name and found_number.isdecimal() and int(found_number) > int(number):
