@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from spiritsafe.errors import InputError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -113,6 +115,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     finish: Finish
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+
+
+class ContextTooLong(InputError):
+    """A prompt leaves no room for an answer."""
+
+    code = "context_length_exceeded"
 
 
 class Context(NamedTuple):

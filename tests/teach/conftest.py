@@ -1,0 +1,140 @@
+"""A tiny teacher made on the spot: random weights, a tokenizer trained on a few lines, no download."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import uvicorn
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from spiritsafe.teach import open_teacher
+from spiritsafe.teach.app import App
+from spiritsafe.teach.local import LocalTeacher
+from spiritsafe.teach.types import Options, Teacher
+
+LINES = [
+    "the still makes the spirit and the safe keeps it",
+    "Every drop that leaves the still runs through a locked glass case.",
+    'def f(x): return {"name": x, "arguments": [1, 2.5, true, null]}',
+    "Größe, naïve café, 東京, 🥃 and 🔒 in one line",
+]
+CHAT = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+CHAT_WITH_TOOLS = (
+    "{% if tools %}<|system|>{% for tool in tools %}{{ tool | tojson }}{% endfor %}<|end|>{% endif %}" + CHAT
+)
+SPECIAL = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"]
+SMALL = Options(threads=1, batch=4, device="cpu", dtype="float32")
+
+
+def build_tokenizer(template: str = CHAT) -> PreTrainedTokenizerFast:
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=384,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(LINES * 4, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|end|>")
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def build_model(vocabulary: int) -> LlamaForCausalLM:
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=None,
+        eos_token_id=0,
+        pad_token_id=0,
+        # Large weights: a random model with small ones likes every token alike, and near ties prove nothing.
+        initializer_range=0.4,
+        tie_word_embeddings=True,
+    )
+    model = LlamaForCausalLM(config)
+    model.generation_config.eos_token_id = 0
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return build_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A model folder called ``tiny``."""
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    build_model(len(tokenizer)).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def plain(folder: Path) -> Any:
+    """The same model as transformers runs it."""
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+@pytest.fixture(scope="session")
+def teacher(folder: Path) -> Iterator[LocalTeacher]:
+    with closing(open_teacher(f"hf:{folder}", SMALL)) as opened:
+        assert isinstance(opened, LocalTeacher)
+        yield opened
+
+
+@contextmanager
+def _served(teacher: Teacher) -> Iterator[str]:
+    config = uvicorn.Config(App(teacher), port=0, log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
+    loop = asyncio.new_event_loop()
+    started = threading.Event()
+
+    async def run() -> None:
+        task = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        started.set()
+        await task
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
+    thread.start()
+    assert started.wait(20)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        loop.close()
+
+
+@pytest.fixture(scope="session")
+def served() -> Callable[[Teacher], Any]:
+    """Serve a teacher on a free port: a context manager that gives the URL up to ``/v1``."""
+    return _served
+
+
+@pytest.fixture(scope="session")
+def url(teacher: LocalTeacher) -> Iterator[str]:
+    with _served(teacher) as address:
+        yield address
