@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from spiritsafe.distill.terms.types import Purpose
 from spiritsafe.settings import load
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
@@ -36,12 +37,14 @@ class Prompts(msgspec.Struct, frozen=True, kw_only=True):
 
 class Teacher(msgspec.Struct, frozen=True, kw_only=True):
     """Whom to learn from. ``source`` is a teacher as ``spiritsafe teach`` takes it; ``terms`` the name to look up
-    in the terms registry where it differs from the teacher's own; ``grant`` a signed permission's file.
+    in the terms registry where it differs from the teacher's own; ``grant`` a signed permission's file, and ``trust``
+    the public keys that may speak for the teacher's owner.
     """
 
     source: str
     terms: str | None = None
     grant: str | None = None
+    trust: tuple[str, ...] = ()
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +154,7 @@ class Lora(msgspec.Struct, frozen=True, kw_only=True):
     """Low-rank adapters in place of full training; merged into the weights when sealed."""
 
     rank: Positive = 16
-    alpha: Amount = 32.0
+    alpha: Positive = 32
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -208,10 +211,10 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole recipe. ``purpose`` is what the student is for, in the words that the terms are checked against."""
+    """A whole recipe. ``purpose`` is what the student is for, as the terms are checked against (``distill.terms``)."""
 
     version: Literal[1] = 1
-    purpose: str
+    purpose: Purpose
     teacher: Teacher
     prompts: tuple[Prompts, ...]
     student: Student

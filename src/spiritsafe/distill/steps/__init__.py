@@ -1,0 +1,1 @@
+"""The seven stages, one file each; ``distill.pipeline`` runs them in order."""
