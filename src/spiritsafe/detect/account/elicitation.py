@@ -1,0 +1,125 @@
+"""How the asking is phrased: the share of an account's distinct prompts that are worded to elicit training material."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from spiritsafe.detect.account.sums import Sums
+from spiritsafe.detect.types import Measured
+from spiritsafe.errors import InputError
+from spiritsafe.record.sketch import NGRAM_BITS, SKETCH
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from spiritsafe.detect.types import Family, FloatArray, IntArray, Peers, Rows, Tracker
+    from spiritsafe.record.sketch import Counts, Part, SketchColumns
+
+WEIGHTS = Path(__file__).parent / "data" / "elicitation.npz"
+_Z = 2.0
+
+
+class Elicitation:
+    """A linear model over hashed word n-grams gives each prompt a chance of being worded so; their mean is the share.
+
+    Only what users send is read: a system prompt is never scored, however often its sentence comes with
+    an exchange. The statistic is the lower end of Wilson's interval for the share, so few prompts say little.
+    """
+
+    name = "elicitation"
+    version = 1
+    family: Family = "phrased"
+    null = "this account words its prompts as honest tenants do"
+    parts: frozenset[Part] = frozenset({"ngrams"})
+    needs_peers = False
+
+    def features(self, sketches: SketchColumns) -> Rows:
+        """The chance of each text [n, 1], in [0, 1]."""
+        return chances(sketches).astype(np.float32)[:, None]
+
+    def tracker(self) -> Tracker:
+        """A tracker that has seen nothing."""
+        return Sums(1)
+
+    def from_state(self, state: bytes) -> Tracker:
+        """The tracker whose ``state`` this was."""
+        return Sums.from_state(state)
+
+    def measure(self, windows: Rows, peers: Peers, left_out: Sequence[IntArray]) -> Measured:
+        """Effect: the share of prompts worded so."""
+        n = np.maximum(windows[:, 0].astype(np.float64), 1.0)
+        share = np.clip(windows[:, 1] / n, 0.0, 1.0)
+        centre = share + _Z**2 / (2 * n)
+        half = _Z * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+        lower = (centre - half) / (1 + _Z**2 / n)
+        return Measured(np.clip(lower, 0.0, 1.0), share, n.astype(np.int64))
+
+    def words(self, effect: float, n: int) -> str:
+        """What was seen, as a fact that a person can check."""
+        return (
+            f"{effect:.0%} of its {n} distinct prompts are worded to elicit training material"
+            " (reasoning laid open, rubric grades, invented tasks, records to train on)"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A linear model over n-gram buckets: log-odds that a prompt elicits training material. ``sketch`` names the
+    sketch whose buckets these are.
+    """
+
+    ids: NDArray[np.uint16]
+    weights: NDArray[np.float32]
+    intercept: float
+    sketch: str
+
+    def save(self, path: Path) -> None:
+        """Write the model as one small file."""
+        np.savez_compressed(
+            path, ids=self.ids, weights=self.weights, intercept=np.float64(self.intercept), sketch=np.str_(self.sketch)
+        )
+
+
+def matrix(counts: Counts) -> sparse.csr_matrix:
+    """Which buckets occur in each text: [texts, 2**bits], scaled so that a long text says no more than a short one."""
+    sizes = np.diff(counts.starts)
+    values = np.repeat(scale(sizes), sizes)
+    return sparse.csr_matrix((values, counts.ids.astype(np.int32), counts.starts), shape=(len(sizes), 1 << NGRAM_BITS))
+
+
+def scale(sizes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Weight of one n-gram in a text of so many distinct ones: 1 up to 40, then falling as the square root."""
+    return np.sqrt(40.0 / np.maximum(sizes, 40)).astype(np.float32)
+
+
+def chances(sketches: SketchColumns) -> FloatArray:
+    """The model's chance for each text."""
+    assert sketches.ngrams is not None
+    dense, intercept = _model()
+    odds = np.asarray(matrix(sketches.ngrams) @ dense, dtype=np.float64) + intercept
+    chance: FloatArray = 1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))
+    return chance
+
+
+@functools.cache
+def _model() -> tuple[FloatArray, float]:
+    """The shipped weights as one dense row, and the intercept."""
+    with np.load(WEIGHTS) as stored:
+        model = Model(stored["ids"], stored["weights"], float(stored["intercept"]), str(stored["sketch"]))
+    if model.sketch != SKETCH:
+        raise InputError(
+            f"the elicitation weights were trained on sketches {model.sketch!r}, this version makes {SKETCH!r}",
+            remedy="Train them again: python -m spiritsafe.detect.account.elicitation_train",
+            where=str(WEIGHTS),
+        )
+    dense = np.zeros(1 << NGRAM_BITS)
+    dense[model.ids] = model.weights
+    return dense, model.intercept

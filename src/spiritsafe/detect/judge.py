@@ -1,0 +1,175 @@
+"""Evidence about accounts and rings from their statistics: ranks, wealth, and pooling within a ring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from spiritsafe.detect.wealth import DELTA, log10_allowance, log10_wealth
+from spiritsafe.stats.evalues import average, calibrate_mixture, e_to_p, tempered_product
+from spiritsafe.stats.logs import p_from_log10
+from spiritsafe.stats.result import Conformal, Evidence, Exact, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spiritsafe.detect.types import AccountDetector, FloatArray, IntArray, Measured, Ring
+    from spiritsafe.stats.conformal import Reference as Scores
+
+
+class Ranks(Protocol):
+    """Conformal p-values of subjects, by the numbers of their rows."""
+
+    def p(self, rows: IntArray, together: bool) -> tuple[FloatArray, int]:
+        """p-values in (0, 1] and the number of accounts ranked among. ``together``: the rows are one subject."""
+
+    def method(self, n: int) -> Conformal:
+        """How they were obtained."""
+
+
+@dataclass(frozen=True, eq=False)
+class FromReference:
+    """Ranks among the scores of a reference."""
+
+    statistic: FloatArray
+    scores: Scores
+
+    def p(self, rows: IntArray, together: bool) -> tuple[FloatArray, int]:
+        """p-values; no row is in the reference."""
+        return self.scores.p(self.statistic[rows]), self.scores.scores.size
+
+    def method(self, n: int) -> Conformal:
+        """How they were obtained."""
+        return self.scores.method()
+
+
+class FromOwnLog:
+    """Ranks among the other accounts of the same log, themselves (or, together, all of them) left out.
+
+    Valid if all accounts of the log are honest. What is not honest takes the top ranks and hides behind itself:
+    that costs power, and never makes an honest account look worse.
+    """
+
+    def __init__(self, statistic: FloatArray, digest: str) -> None:
+        self._statistic = statistic
+        self._ordered = np.sort(statistic)
+        self._digest = digest
+
+    def p(self, rows: IntArray, together: bool) -> tuple[FloatArray, int]:
+        """p-values among the rest."""
+        mine = self._statistic[rows]
+        as_high = self._ordered.size - np.searchsorted(self._ordered, mine, side="left")
+        own = np.sort(mine)
+        out = own.size - np.searchsorted(own, mine, side="left") if together else np.ones(mine.size, dtype=np.int64)
+        n = self._ordered.size - (own.size if together else 1)
+        return np.asarray((1.0 + as_high - out) / (n + 1.0)), n
+
+    def method(self, n: int) -> Conformal:
+        """How they were obtained."""
+        return Conformal(reference=self._digest, n=n)
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One detector's view of all accounts: a row each, those without a window left out by ``rows``."""
+
+    detector: AccountDetector
+    measured: Measured
+    ranks: Ranks
+
+    def log10_e(self, rows: IntArray) -> FloatArray:
+        """The wealth of the bet against each account alone."""
+        p, n = self.ranks.p(rows, together=False)
+        return log10_wealth(p, n)
+
+    def account(self, row: int, name: str) -> Evidence:
+        """The evidence about one account."""
+        p, n = self.ranks.p(np.array([row]), together=False)
+        log10_e = float(log10_wealth(p, n)[0])
+        effect, prompts = float(self.measured.effect[row]), int(self.measured.n[row])
+        rank = f"as far or farther: {round(float(p[0]) * (n + 1)) - 1} of {n} reference accounts"
+        return Evidence(
+            family=self.detector.family,
+            result=Result(
+                name=self.detector.name,
+                version=self.detector.version,
+                subject=name,
+                null=self.detector.null,
+                statistic=float(self.measured.statistic[row]),
+                p_value=float(p[0]),
+                log10_e=log10_e,
+                n=prompts,
+                unit="distinct prompts",
+                effect=effect,
+                method=self.ranks.method(n),
+                because=(self.detector.words(effect, prompts), rank),
+            ),
+        )
+
+    def ring(self, rows: IntArray, ring: Ring) -> Evidence:
+        """The evidence about the members of a ring taken together.
+
+        Honest companies pay for many keys with one card and ask alike, so members may depend on one another, but
+        groups of more than ``ring.honest_group`` would have to be several companies. The product of the bets, each
+        to the power 1 / honest_group, has expectation at most 1 if honest groups are no larger (Hölder) and
+        independent given the reference; ``log10_allowance`` pays for the reference that they have in common.
+        """
+        p, n = self.ranks.p(rows, together=True)
+        log10_e = tempered_product(log10_wealth(p, n) - log10_allowance(n), ring.honest_group)
+        effect = float(np.median(self.measured.effect[rows]))
+        method = self.ranks.method(n)
+        words = self.detector.words(effect, int(np.median(self.measured.n[rows])))
+        return Evidence(
+            family=self.detector.family,
+            result=Result(
+                name=self.detector.name,
+                version=self.detector.version,
+                subject=ring.ring_id,
+                null=f"{self.detector.null}, and honest groups have at most {ring.honest_group} accounts",
+                statistic=float(np.median(self.measured.statistic[rows])),
+                p_value=p_from_log10(float(e_to_p(log10_e))),
+                log10_e=log10_e,
+                n=len(rows),
+                unit="accounts",
+                effect=effect,
+                method=Conformal(reference=method.reference, n=n, conditional=f"chernoff(delta={DELTA!r})"),
+                because=(
+                    f"of {len(rows)} members the one in the middle: {words}",
+                    f"half of them rank among the top {np.median(p):.2%} of {n} reference accounts",
+                ),
+            ),
+        )
+
+
+def together(ring: Ring) -> Evidence:
+    """The evidence that a ring is more than one honest group, from what its members share."""
+    log10_p = max(ring.log10_p, -300.0)
+    return Evidence(
+        family="together",
+        result=Result(
+            name="infrastructure",
+            version=1,
+            subject=ring.ring_id,
+            null=f"honest groups have at most {ring.honest_group} accounts and different groups share values by chance",
+            statistic=-ring.log10_p,
+            p_value=p_from_log10(ring.log10_p),
+            log10_e=calibrate_mixture(log10_p),
+            n=len(ring.accounts),
+            unit="accounts",
+            effect=len(ring.accounts) / ring.honest_group,
+            method=Exact(distribution="hypergeometric, counted in honest groups"),
+            because=ring.because,
+        ),
+    )
+
+
+def accused(ring: Ring, scored: Sequence[Scored], rows: dict[str, int]) -> tuple[str, ...]:
+    """The members whose own evidence, averaged over the detectors, points the same way as the ring's (e >= 1)."""
+    members = [name for name in ring.accounts if name in rows]
+    at = np.array([rows[name] for name in members], dtype=np.int64)
+    if not at.size or not scored:
+        return ()
+    each = np.stack([s.log10_e(at) for s in scored])
+    return tuple(name for column, name in enumerate(members) if average(each[:, column]) >= 0.0)

@@ -1,0 +1,125 @@
+"""Honest traffic to compare with: statistics only, no text, in one file."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from spiritsafe.detect.kin import Kin
+from spiritsafe.detect.types import Peers
+from spiritsafe.errors import InputError, ResourceError
+from spiritsafe.record.sketch import SKETCH
+from spiritsafe.stats import conformal
+
+VERSION = 1
+_MAGIC = b"spiritsafe reference\n"
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """One detector's share: the highest statistic that each reference account reached, sorted (float64), and the
+    windows of the peers (float32 [peers, width]) if it compares with peers.
+    """
+
+    version: int
+    scores: bytes
+    width: int = 0
+    peers: bytes = b""
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """What honest accounts look like to each detector.
+
+    Peers and scores come from different accounts, so that a new account stands to the peers as those that were
+    scored do (split conformal). ``horizon`` is the length of the traffic in seconds: an account is compared over
+    periods of this length. ``honest_group`` is how many accounts an honest company has at most. ``peers`` are digests
+    of the peers' names and ``shared`` what they share, so that an account is never compared with its own kin.
+    """
+
+    version: int = VERSION
+    made: datetime
+    source: str
+    sketch: str = SKETCH
+    accounts: int
+    horizon: float
+    honest_group: int
+    peers: list[int]
+    shared: list[list[tuple[int, int]]]
+    detectors: dict[str, Calibration]
+
+    def scores(self, name: str) -> conformal.Reference:
+        """The scores of one detector. Raises ``KeyError`` for a detector that was not there."""
+        return conformal.Reference.of(np.frombuffer(self.detectors[name].scores, dtype="<f8"))
+
+    def windows(self, name: str) -> Peers:
+        """The peers of one detector; no rows if it needs none."""
+        held = self.detectors[name]
+        rows = np.frombuffer(held.peers, dtype="<f4").reshape(-1, held.width or 1)
+        return Peers(rows)
+
+    def kin(self) -> Kin:
+        """Finds an account's kin among the peers."""
+        return Kin(self.peers, self.shared)
+
+    def digest(self) -> str:
+        """Names this very reference."""
+        return "blake2b-128:" + hashlib.blake2b(msgspec.msgpack.encode(self), digest_size=16).hexdigest()
+
+    def because(self) -> str:
+        """What it is, and what bounds the evidence that rests on it, in a sentence."""
+        smallest = min((len(c.scores) // 8 for c in self.detectors.values()), default=0)
+        return (
+            f"compared with {smallest} accounts of {self.source}, made {self.made:%Y-%m-%d}: one account alone can be"
+            f" shown to be one in {smallest + 1} at most, and an honest company is taken to hold {self.honest_group}"
+            " accounts at most"
+        )
+
+    def save(self, path: Path) -> None:
+        """Write it as one file."""
+        try:
+            path.write_bytes(_MAGIC + msgspec.msgpack.encode(self))
+        except OSError as error:
+            raise ResourceError(
+                f"the reference can't be written: {error.strerror}",
+                remedy="Check the folder and the disk.",
+                where=str(path),
+            ) from error
+
+
+class _Head(msgspec.Struct):
+    version: int
+    sketch: str
+
+
+def load(path: Path) -> Reference:
+    """Read a reference. Raises InputError if it is none, damaged, or made by a newer version or for other sketches."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"the reference can't be read: {error.strerror}", remedy="Check the path.", where=str(path)
+        ) from error
+    if not data.startswith(_MAGIC):
+        raise InputError(
+            "not a reference", remedy="Make one with: spiritsafe scan LOG --save-reference FILE", where=str(path)
+        )
+    try:
+        head = msgspec.msgpack.decode(data[len(_MAGIC) :], type=_Head)
+        if head.version > VERSION:
+            raise InputError(
+                f"the reference has version {head.version}, this program knows {VERSION}",
+                remedy="Read it with a newer spiritsafe, or make it again.",
+                where=str(path),
+            )
+        if head.sketch != SKETCH:
+            raise InputError(
+                f"the reference was made from sketches {head.sketch!r}, this version makes {SKETCH!r}",
+                remedy="Make it again from the log.",
+                where=str(path),
+            )
+        return msgspec.msgpack.decode(data[len(_MAGIC) :], type=Reference)
+    except msgspec.DecodeError as error:
+        raise InputError(f"the reference is damaged: {error}", remedy="Make it again.", where=str(path)) from error

@@ -1,0 +1,175 @@
+"""The shapes that detection is made of: what a detector is given, what it gives, and what is found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from spiritsafe.stats.result import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spiritsafe.record.sketch import Part, SketchColumns
+
+Rows = NDArray[np.float32]
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+HashArray = NDArray[np.uint64]
+
+Family = Literal["asked", "phrased", "when", "drawn", "together"]
+"""What is asked; how it is phrased; how much and when; how it is drawn; who asks together."""
+
+LinkKind = Literal["payment", "place", "client", "system"]
+"""Independent kinds of link. An address prefix and the network it lies in are one kind: ``place``."""
+
+KINDS: tuple[LinkKind, ...] = get_args(LinkKind)
+
+
+class Tracker(Protocol):
+    """One account's running summary for one detector, in bounded memory."""
+
+    def learn(self, rows: Rows) -> None:
+        """Take in the features of fresh distinct prompts [n, width]: the only thing that changes a tracker."""
+
+    def window(self) -> Rows:
+        """What has been seen so far, as one row; the tracker stays as it was."""
+
+    def state(self) -> bytes:
+        """All that ``AccountDetector.from_state`` needs to go on from here."""
+
+
+@dataclass(frozen=True, eq=False)
+class Peers:
+    """Windows of accounts to compare with: ``rows`` [accounts, width]. Empty for a detector that needs none."""
+
+    rows: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One entry a window. ``statistic``: higher is more suspicious, comparable between windows of any size.
+
+    ``effect`` is a size that a person can read, its meaning is the detector's; ``n`` the prompts behind it.
+    """
+
+    statistic: FloatArray
+    effect: FloatArray
+    n: IntArray
+
+
+class AccountDetector(Protocol):
+    """A statistic of one account's prompts. It knows neither thresholds nor p-values: ranks are made elsewhere.
+
+    ``features`` looks at each prompt alone, ``Tracker`` adds them up, ``measure`` compares. Only a tracker's
+    ``learn`` changes anything.
+    """
+
+    name: str
+    version: int
+    family: Family
+    null: str
+    parts: frozenset[Part]
+    needs_peers: bool
+
+    def features(self, sketches: SketchColumns) -> Rows:
+        """Features of each text [n, width], whatever stands beside it."""
+
+    def tracker(self) -> Tracker:
+        """A tracker that has seen nothing."""
+
+    def from_state(self, state: bytes) -> Tracker:
+        """The tracker whose ``state`` this was."""
+
+    def measure(self, windows: Rows, peers: Peers, left_out: Sequence[IntArray]) -> Measured:
+        """Score windows [m, width of a window]. ``left_out[i]`` are the rows of ``peers`` not to compare i with."""
+
+    def words(self, effect: float, n: int) -> str:
+        """What was seen, as a fact that a person can check."""
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """Accounts that share one value. ``value`` is a digest of it. ``log10_e`` is the wealth of the bet that any one
+    of them shares it by chance, at the base rate of its kind or of the value, whichever is higher.
+    """
+
+    kind: LinkKind
+    value: str
+    accounts: tuple[str, ...]
+    log10_e: float
+
+
+class Ring(msgspec.Struct, frozen=True, kw_only=True):
+    """A set of linked accounts. ``ring_id`` stays the same while the ring grows.
+
+    ``kinds`` of link bind it. With one kind alone it is a candidate, which nothing but its members' own
+    evidence can make suspicious. ``log10_p`` is the chance that groups of honest size meet like this.
+    """
+
+    ring_id: str
+    accounts: tuple[str, ...]
+    kinds: tuple[LinkKind, ...]
+    links: tuple[Link, ...]
+    log10_p: float
+    honest_group: int
+    because: tuple[str, ...]
+
+
+class RingDetector(Protocol):
+    """Finds sets of accounts that belong together, from what they share and not from what they ask."""
+
+    name: str
+    version: int
+
+    def links(self, table: LinkTable) -> list[Link]:
+        """Edges, each with its kind and e-value."""
+
+    def rings(self, links: Sequence[Link], table: LinkTable, honest_group: int | None = None) -> list[Ring]:
+        """Sets bound by those edges, and candidates bound by one kind of link. ``honest_group`` is how many accounts
+        an honest company has at most; by default it is read off the other rings in the table.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class LinkTable:
+    """Which account used which value: parallel columns, each triple once. ``accounts`` are all, linked or not.
+
+    ``account`` is an index into ``accounts``, ``column`` one into ``features.SHARED``, ``value`` a digest of what
+    was used.
+    """
+
+    accounts: tuple[str, ...]
+    account: IntArray
+    column: IntArray
+    value: HashArray
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One subject with the evidence about it: what detection hands to policy.
+
+    ``accounts`` are all that it covers: one, or the members of a ring. ``accused`` are those whose own evidence
+    points the same way; the others were only near. ``models`` are those it asked for, granted exchanges left out.
+    """
+
+    subject: str
+    subject_kind: Literal["account", "ring"]
+    accounts: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    accused: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is found at one time. ``tested`` counts every subject looked at, found or not: multiplicity needs it.
+
+    ``because`` says what bounds the evidence: the reference's size, or that there is none.
+    """
+
+    findings: tuple[Finding, ...]
+    tested: int
+    because: tuple[str, ...]
