@@ -45,7 +45,7 @@ def terms(
     as_json: Json = False,
 ) -> None:
     """May I distil from NAME? Ends with 0 for allowed and conditional, 1 for forbidden and unknown."""
-    from spiritsafe.distill.terms.ask import as_purpose, ask, needs_grant  # noqa: PLC0415 - loaded when used
+    from spiritsafe.distill.terms.ask import as_purpose, ask, needs_grant
 
     known = _registry(registry)
     if every:
@@ -71,7 +71,7 @@ def terms(
 
 
 def _registry(extra: Path | None) -> Registry:
-    from spiritsafe.distill.terms.registry import own_registry, read_registry  # noqa: PLC0415 - loaded when used
+    from spiritsafe.distill.terms.registry import own_registry, read_registry
 
     if extra is None:
         return own_registry()
@@ -80,7 +80,7 @@ def _registry(extra: Path | None) -> Registry:
 
 
 def _with_grant(answer: Answer, path: Path, trust: list[Path]) -> Answer:
-    from spiritsafe.distill.terms.grant import open_grant, permit  # noqa: PLC0415 - loaded when used
+    from spiritsafe.distill.terms.grant import open_grant, permit
 
     permitted = open_grant(_read(path), [_public(p) for p in trust], where=str(path))
     return permit(answer, permitted, now=datetime.now(UTC), where=str(path))
@@ -89,7 +89,7 @@ def _with_grant(answer: Answer, path: Path, trust: list[Path]) -> Answer:
 def _new_grant(
     name: str, purpose: Purpose, issuer: str, licensee: str, days: int, max_tokens: int | None, keep_inside: bool
 ) -> Grant:
-    from spiritsafe.distill.terms.grant import Grant, Scope  # noqa: PLC0415 - loaded when used
+    from spiritsafe.distill.terms.grant import Grant, Scope
 
     now = datetime.now(UTC).replace(microsecond=0)
     return Grant(
@@ -106,8 +106,8 @@ def _new_grant(
 
 
 def _issue(path: Path, key: Path, grant: Grant) -> None:
-    from spiritsafe.distill.terms.grant import seal_grant  # noqa: PLC0415 - loaded when used
-    from spiritsafe.record.keys import Signer, secret  # noqa: PLC0415 - loaded when used
+    from spiritsafe.distill.terms.grant import seal_grant
+    from spiritsafe.record.keys import Signer, secret
 
     signer = Signer(secret(key))
     path.write_bytes(seal_grant(grant, signer))
@@ -118,7 +118,7 @@ def _issue(path: Path, key: Path, grant: Grant) -> None:
 
 
 def _public(path: Path) -> Public:
-    from spiritsafe.record.keys import Public  # noqa: PLC0415 - loaded when used
+    from spiritsafe.record.keys import Public
 
     found = Public.from_text(_read(path).decode("ascii", errors="replace"))
     if found is None:
