@@ -13,19 +13,6 @@ from spiritsafe.errors import InputError, UsageError
 
 V3 = ["--params-active", "37e9", "--tokens", "14.8e12", "--gpu", "h800", "--gpus", "2048", "--price", "2"]
 V3 += ["--reported", "5.576e6"]
-    "--params-active",
-    "37e9",
-    "--tokens",
-    "14.8e12",
-    "--gpu",
-    "h800",
-    "--gpus",
-    "2048",
-    "--price",
-    "2",
-    "--reported",
-    "5.576e6",
-]
 
 
 @pytest.fixture

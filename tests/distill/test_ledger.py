@@ -73,9 +73,7 @@ def test_the_stages_add_up_to_the_total(items):
     assert sum(t.tokens_in for t in found.stages.values()) == found.total.tokens_in
 
 
-@pytest.mark.parametrize(
-    "bad", [{"money": -0.01}, {"seconds": float("nan")}, {"flops": float("inf")}, {"tokens_in": -1}]
-)
+@pytest.mark.parametrize("bad", [{"money": -0.01}, {"seconds": math.nan}, {"flops": math.inf}, {"tokens_in": -1}])
 def test_spending_is_never_negative(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         entry(**bad)
