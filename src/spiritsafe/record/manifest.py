@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from spiritsafe.errors import InputError
 from spiritsafe.record import signed
+from spiritsafe.record.canonical import FORM
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,10 +89,20 @@ def file_entry(path: Path, name: str) -> File:
 
 
 def check(path: Path, public: Public) -> Manifest:
-    """Read a manifest and check every byte of it and its signature."""
-    return signed.check(path.read_bytes(), Manifest, FORMAT, public, path.name)
+    """Read a manifest and check every byte of it and its signature. Raises InputError for a newer version."""
+    return _known(signed.check(path.read_bytes(), Manifest, FORMAT, public, path.name), path)
 
 
 def peek(path: Path) -> Manifest:
-    """Read a manifest without its signature, as readers do."""
-    return signed.peek(path.read_bytes(), Manifest, FORMAT, path.name)
+    """Read a manifest without its signature, as readers do. Raises InputError for a newer version."""
+    return _known(signed.peek(path.read_bytes(), Manifest, FORMAT, path.name), path)
+
+
+def _known(made: Manifest, path: Path) -> Manifest:
+    if (made.seal.form, made.seal.segment) != (FORM, SEGMENT):
+        raise InputError(
+            f"its rows are {made.seal.form} in {made.seal.segment}, this version reads {FORM} in {SEGMENT}",
+            remedy="Read it with the newer spiritsafe that wrote it",
+            where=path.name,
+        )
+    return made

@@ -143,6 +143,8 @@ def _walk(waiting: list[Path], log: str, row: int, link: str, newest: Head | Non
 
 
 def _check_start(header: Header, path: Path, log: str, row: int, link: str) -> None:
+    if header.first > row:
+        raise BrokenRecord(f"rows {row} to {header.first - 1} are missing", remedy=signed.REMEDY, where=path.name)
     if (header.log, header.first, header.link) != (log, row, link):
         raise BrokenRecord(
             f"the journal does not follow on row {row - 1}" if row else "the journal is not the log's first",

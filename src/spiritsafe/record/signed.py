@@ -64,7 +64,8 @@ def _open(data: bytes, kind: type[T], form: str, where: str) -> tuple[T, bytes, 
         signature = bytes.fromhex(signed.signature)
     except (msgspec.DecodeError, ValueError) as error:
         raise BrokenRecord(f"it can't be read: {error}", remedy=REMEDY, where=where) from error
-    if msgspec.json.encode(signed) != data or msgspec.json.encode(document, order="sorted") != raw:
+    exact = msgspec.json.encode(signed) == data and msgspec.json.encode(document, order="sorted") == raw
+    if not exact or signature.hex() != signed.signature:
         raise BrokenRecord("it is not in the form in which it is written", remedy=REMEDY, where=where)
     return document, signature, raw
 

@@ -21,6 +21,7 @@ witness outside: publish heads (``spiritsafe record head``) and give them to ste
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -35,14 +36,13 @@ from spiritsafe.record.recover import check_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from spiritsafe.record.head import Head
     from spiritsafe.record.layout import Layout
     from spiritsafe.record.manifest import Manifest
     from spiritsafe.record.segment import Stored
 
-# A log whose head changes while it is checked is being written: what looks wrong is looked at again.
+# A log that changes while it is checked is being written: what looks wrong is looked at again.
 _TRIES, _PAUSE = 20, 0.02
 
 
@@ -87,13 +87,10 @@ def verify(
     log or one written by a newer version.
     """
     for _ in range(_TRIES):
+        before = _state(folder)
         check = _Check(folder, key, heads, progress)
-        before = _bytes(head_path(folder))
-        try:
-            check.run()
-        except FileNotFoundError as error:
-            check.wrong(f"{error.filename} is missing", folder.name)
-        if check.problem is None or _bytes(head_path(folder)) == before:
+        check.run()
+        if check.problem is None or (not check.missing and _state(folder) == before):
             break
         time.sleep(_PAUSE)
     return check.result()
@@ -104,6 +101,7 @@ class _Check:
         self, folder: Path, key: str | None, heads: Sequence[bytes], progress: Callable[[int, int], object]
     ) -> None:
         self.problem: Finding | None = None
+        self.missing = False
         self._folder = folder
         self._expected = key
         self._witnesses = heads
@@ -154,6 +152,9 @@ class _Check:
             self.wrong(error.message, error.where, error.row)
         except BrokenRecord as error:
             self.wrong(error.message, error.where or self._folder.name)
+        except FileNotFoundError as error:  # rolled or pruned since it was listed, or gone
+            self.missing = True
+            self.wrong("it is missing", Path(str(error.filename)).name)
 
     def _key(self) -> Public:
         # 1. The public key: its exact form, the expected one, the private key's other half.
@@ -226,8 +227,6 @@ class _Check:
         if not path.exists():
             raise _Wrong(f"rows {made.seal.first} to {made.stop - 1} are missing", name, made.seal.first)
         same = manifest.file_entry(path, name) == made.file
-        if made.seal.segment != manifest.SEGMENT:
-            raise _Wrong(f"its rows are stored as {made.seal.segment!r}", name)
         # 5. The rows. A file with wrong bytes is read too, to name the row they are in.
         self._step = 5
         self._segment_rows(path, made, total)
@@ -376,6 +375,11 @@ class _Wrong(Exception):
     def __init__(self, message: str, where: str, row: int | None = None) -> None:
         super().__init__(message)
         self.message, self.where, self.row = message, where, row
+
+
+def _state(folder: Path) -> tuple[bytes | None, Layout]:
+    """What changes when a writer, a roll or a pruning is at work."""
+    return _bytes(head_path(folder)), layout(folder)
 
 
 def _bytes(path: Path) -> bytes | None:
