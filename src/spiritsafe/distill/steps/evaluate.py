@@ -24,18 +24,18 @@ from spiritsafe.errors import InputError
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """One model on the held-out answers: nats a token, share of places at which its likeliest token is the teacher's
-    (the answer's, where the teacher's weights are not here), KL from the teacher in nats a token, share of tasks
-    right, size, and greedy tokens a second on this machine at a batch of 8.
+    """One model on the held-out answers, as far as it is known: nats a token, share of places at which its likeliest
+    token is the teacher's (the answer's, where the teacher's weights are not here), KL from the teacher in nats a
+    token, share of tasks right, size, and greedy tokens a second on this machine at a batch of 8.
     """
 
     model: str
-    cross_entropy: float
-    agreement: float
-    kl: float | None
-    accuracy: float | None
-    parameters: int
-    tokens_per_second: float | None
+    cross_entropy: float | None = None
+    agreement: float | None = None
+    kl: float | None = None
+    accuracy: float | None = None
+    parameters: int | None = None
+    tokens_per_second: float | None = None
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +128,8 @@ class _Bench:
         """The teacher as it answered when it was asked, and as its weights score those answers, if they are here."""
         right = self._right([r.answer for r in self.rows])
         if self.other is None:
-            return None if right is None else _Result(_only_right(right), None, right)
+            # Behind an API only the share of right answers is known.
+            return None if right is None else _Result(Measured(model="teacher", accuracy=_share(right)), None, right)
         scores = score(self.other, self.examples, self._pad, other=self.other)
         return self._result("teacher", self.other, scores, right, None)
 
@@ -177,21 +178,12 @@ class _Bench:
             cross_entropy=scores.cross_entropy,
             agreement=scores.agreement,
             kl=scores.divergence,
-            accuracy=None if right is None else sum(right) / len(right),
+            accuracy=None if right is None else _share(right),
             parameters=parameters(model),
             tokens_per_second=None if speed is None else round(speed, 2),
         )
         return _Result(measured, scores, right)
 
 
-def _only_right(right: list[bool]) -> Measured:
-    """A teacher behind an API: of it only the share of right answers is known."""
-    return Measured(
-        model="teacher",
-        cross_entropy=float("nan"),
-        agreement=float("nan"),
-        kl=None,
-        accuracy=sum(right) / len(right),
-        parameters=0,
-        tokens_per_second=None,
-    )
+def _share(right: Sequence[bool]) -> float:
+    return sum(right) / len(right)

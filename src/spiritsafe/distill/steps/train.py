@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -161,5 +162,7 @@ def _adapted(model: PreTrainedModel, recipe: Recipe) -> tuple[PreTrainedModel, A
 
     torch.manual_seed(recipe.train.seed)
     config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=list(lora.targets), task_type="CAUSAL_LM")
-    wrapped = get_peft_model(model, config)
+    with warnings.catch_warnings():  # peft asks transformers by a name that transformers 5 has deprecated
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        wrapped = get_peft_model(model, config)
     return cast("PreTrainedModel", wrapped.get_base_model()), wrapped.merge_and_unload
