@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +17,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 from spiritsafe.teach import open_teacher
 from spiritsafe.teach.app import App
 from spiritsafe.teach.local import LocalTeacher
+from spiritsafe.teach.server import Server
 from spiritsafe.teach.types import Options, Teacher
 
 LINES = [
@@ -104,28 +104,17 @@ def teacher(folder: Path) -> Iterator[LocalTeacher]:
 
 @contextmanager
 def _served(teacher: Teacher) -> Iterator[str]:
-    config = uvicorn.Config(App(teacher), port=0, log_level="warning", lifespan="off")
-    server = uvicorn.Server(config)
-    loop = asyncio.new_event_loop()
-    started = threading.Event()
-
-    async def run() -> None:
-        task = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        started.set()
-        await task
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
+    ready = threading.Event()
+    server = Server(uvicorn.Config(App(teacher), port=0, log_level="warning", lifespan="off"), ready.set)
+    thread = threading.Thread(target=server.run)
     thread.start()
-    assert started.wait(20)
+    assert ready.wait(20)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         server.should_exit = True
         thread.join(20)
-        loop.close()
 
 
 @pytest.fixture(scope="session")

@@ -98,12 +98,17 @@ def forced(state: State) -> bytes:
     """What must come next, as far as there is no choice."""
     out = bytearray()
     while not ended(state):
-        following = {byte for stack in state for byte in _first(stack)}
-        if len(following) != 1:
+        only = following(state)
+        if len(only) != 1:
             break
-        out += bytes(following)
-        state = advance(state, bytes(following))
+        out += bytes(only)
+        state = advance(state, bytes(only))
     return bytes(out)
+
+
+def following(state: State) -> set[int]:
+    """Every byte that may come next."""
+    return {byte for stack in state for byte in _first(stack)}
 
 
 def _step(stack: Stack, byte: int) -> Iterator[Stack]:
@@ -128,7 +133,6 @@ def _step(stack: Stack, byte: int) -> Iterator[Stack]:
 
 
 def _first(stack: Stack) -> frozenset[int]:
-    """Every byte that may come next."""
     if stack is None:
         return frozenset()
     symbol, rest = stack

@@ -19,7 +19,7 @@ from spiritsafe.teach.app import App
 from spiritsafe.teach.types import Options
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Calls ``ready`` once connections are accepted."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
@@ -54,7 +54,7 @@ def serve(
     config = uvicorn.Config(
         App(teacher), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
     )
-    server = _Server(config, lambda: ready(teacher.name, bound.getsockname()[1]))
+    server = Server(config, lambda: ready(teacher.name, bound.getsockname()[1]))
     if stop_with_stdin:
         threading.Thread(target=_stop_at_end_of_stdin, args=(server,), daemon=True).start()
     try:
