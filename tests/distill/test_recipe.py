@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spiritsafe.distill.recipe import read_recipe
+from spiritsafe.distill.prompts import GENERATORS
+from spiritsafe.distill.recipe import Prompts, read_recipe
 from spiritsafe.errors import ConfigError
 
 SMALLEST = """\
@@ -46,5 +47,27 @@ def test_a_student_is_exactly_one_thing(tmp_path: Path, student: str) -> None:
 
 
 def test_a_recipe_without_prompts_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="at least one file of prompts"):
+    with pytest.raises(ConfigError, match="at least one source of prompts"):
         read_recipe(written(tmp_path, SMALLEST.replace("[{file: prompts.jsonl, licence: CC0-1.0}]", "[]")))
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        ("{}", "exactly one of file and generate"),
+        ("{file: a.txt, generate: general, count: 3}", "exactly one of file and generate"),
+        ("{generate: general}", "give it with generate"),
+        ("{file: a.txt, count: 3}", "give it with generate"),
+        ("{generate: poems, count: 3}", "poems"),
+    ],
+)
+def test_prompts_are_a_file_or_a_number_to_generate(tmp_path: Path, prompts: str, message: str) -> None:
+    text = SMALLEST.replace("{file: prompts.jsonl, licence: CC0-1.0}", prompts)
+    with pytest.raises(ConfigError, match=message):
+        read_recipe(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_a_recipe_can_name_every_generator(tmp_path: Path, kind: str) -> None:
+    text = SMALLEST.replace("{file: prompts.jsonl, licence: CC0-1.0}", f"{{generate: {kind}, count: 3}}")
+    assert read_recipe(written(tmp_path, text)).prompts == (Prompts(generate=kind, count=3),)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spiritsafe.distill.recipe import Prompts
-from spiritsafe.distill.rows import Row, is_held_out, prompt_id, read_prompts, read_rows, write_rows
+from spiritsafe.distill.rows import Row, all_prompts, is_held_out, prompt_id, read_prompts, read_rows, write_rows
 from spiritsafe.errors import InputError
 
 
@@ -75,6 +75,17 @@ def test_the_held_out_share_is_kept_to_and_depends_on_prompt_and_seed_alone() ->
     assert 340 <= sum(held) <= 460  # binomial(4000, .1): 3 standard deviations are 57
     assert held == [is_held_out(i, 0.1, 0) for i in identifiers]
     assert held != [is_held_out(i, 0.1, 1) for i in identifiers]
+
+
+def test_prompts_of_all_sources_come_together_each_once(tmp_path: Path) -> None:
+    lines(tmp_path / "p.jsonl", {"prompt": "Why is the sky blue?"})
+    made = Prompts(generate="arithmetic", count=5, seed=2)
+    found = all_prompts([Prompts(file="p.jsonl"), made, Prompts(file="p.jsonl"), made], tmp_path.joinpath)
+    assert len(found) == 6
+    assert [p.source for p in found] == ["p.jsonl", *5 * ["generate:arithmetic:2"]]
+    assert found[0].answer is None
+    assert all(p.answer for p in found[1:])
+    assert all_prompts([Prompts(generate="arithmetic", count=5, seed=2, limit=2)], tmp_path.joinpath) == found[1:3]
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)

@@ -20,19 +20,34 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Prompts(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of prompts: JSON lines, Parquet, or plain text with one prompt a line.
+    """Where prompts come from: a ``file`` (JSON lines, Parquet, or plain text with one prompt a line), or a generator
+    (``distill.prompts``) that is to ``generate`` so many (``count``) from a ``seed``.
 
     ``field`` is the column that holds the prompt and ``answer`` the one that holds a known right answer,
     for verifiers. ``licence`` is an SPDX name; a file without one stops the run unless ``acknowledge``
-    names who decided to use it all the same.
+    names who decided to use it all the same. What is generated is this project's own and needs none.
     """
 
-    file: str
+    file: str | None = None
+    generate: Literal["arithmetic", "general"] | None = None
+    count: Positive | None = None
+    seed: int = 0
     field: str = "prompt"
     answer: str | None = None
     licence: str | None = None
     acknowledge: str | None = None
     limit: Positive | None = None
+
+    def __post_init__(self) -> None:
+        if (self.file is None) == (self.generate is None):
+            raise ValueError("prompts take exactly one of file and generate")
+        if (self.count is None) != (self.generate is None):
+            raise ValueError("count says how many prompts to generate: give it with generate, and with nothing else")
+
+    @property
+    def name(self) -> str:
+        """The file, or the generator with its seed: what a row's ``source`` says."""
+        return self.file if self.file is not None else f"generate:{self.generate}:{self.seed}"
 
 
 class Teacher(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,7 +242,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not self.prompts:
-            raise ValueError("a recipe names at least one file of prompts")
+            raise ValueError("a recipe names at least one source of prompts")
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from spiritsafe.distill.prompts import generate
 from spiritsafe.distill.recipe import Prompts
 from spiritsafe.errors import InputError
 
@@ -78,6 +79,22 @@ def is_held_out(identifier: str, share: float, seed: int) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
+def all_prompts(sections: Iterable[Prompts], find: Callable[[str], Path]) -> list[Prompt]:
+    """The prompts of all sections, read or generated, each text once. ``find`` gives the path of a file's name."""
+    found: dict[str, Prompt] = {}
+    for section in sections:
+        several = generated(section) if section.file is None else read_prompts(section, find(section.file))
+        for prompt in several:
+            found.setdefault(prompt.prompt_id, prompt)
+    return list(found.values())
+
+
+def generated(section: Prompts) -> list[Prompt]:
+    """The prompts that a section with ``generate`` asks for. Raises ``InputError`` if there are not so many."""
+    items = generate(section.generate or "", section.count or 0, section.seed)[: section.limit]
+    return [Prompt(prompt_id=prompt_id(i.text), text=i.text, answer=i.answer, source=section.name) for i in items]
+
+
 def read_prompts(section: Prompts, path: Path) -> list[Prompt]:
     """The prompts of one file, exact repetitions once, in the file's order.
 
@@ -99,7 +116,7 @@ def read_prompts(section: Prompts, path: Path) -> list[Prompt]:
             )
         identifier = prompt_id(text)
         answer = None if known is None else str(known)
-        found.setdefault(identifier, Prompt(prompt_id=identifier, text=text, answer=answer, source=section.file))
+        found.setdefault(identifier, Prompt(prompt_id=identifier, text=text, answer=answer, source=section.name))
         if section.limit is not None and len(found) >= section.limit:
             break
     if not found:

@@ -55,6 +55,13 @@ def test_the_embedded_teacher_is_allowed(tmp_path: Path) -> None:
     assert permission.prompts[0].licence == "CC0-1.0"
 
 
+def test_generated_prompts_are_our_own_and_need_no_licence(tmp_path: Path) -> None:
+    recipe = msgspec.structs.replace(RECIPE, prompts=(Prompts(generate="general", count=3),))
+    run = Run.start(tmp_path / "run", recipe, tmp_path, resume=True)
+    checked(run)
+    assert [(p.file, p.licence) for p in read_permission(run).prompts] == [("generate:general:0", "Apache-2.0")]
+
+
 def test_a_forbidden_teacher_is_refused_and_then_allowed_by_a_grant(tmp_path: Path) -> None:
     source = "openai:https://api.openai.com/v1#gpt-4o"
     with pytest.raises(Refused, match="gpt-4o is forbidden for student"):

@@ -7,7 +7,7 @@ import time
 from spiritsafe.distill.answers import record_folder
 from spiritsafe.distill.budget import Spent
 from spiritsafe.distill.collect import Collected, Collector
-from spiritsafe.distill.rows import Prompt, read_prompts, write_rows
+from spiritsafe.distill.rows import Prompt, all_prompts, write_rows
 from spiritsafe.distill.stages import Run
 from spiritsafe.distill.steps.types import Made, Report
 from spiritsafe.errors import ResourceError
@@ -15,12 +15,8 @@ from spiritsafe.teach import open_teacher
 
 
 def prompts_of(run: Run) -> list[Prompt]:
-    """The prompts of all files, each once."""
-    found: dict[str, Prompt] = {}
-    for section in run.recipe.prompts:
-        for prompt in read_prompts(section, run.find(section.file)):
-            found.setdefault(prompt.prompt_id, prompt)
-    return list(found.values())
+    """The prompts of all sources, each once."""
+    return all_prompts(run.recipe.prompts, run.find)
 
 
 def step(run: Run, report: Report) -> Made:

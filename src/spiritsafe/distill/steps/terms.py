@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from spiritsafe.distill.prompts import LICENCE
 from spiritsafe.distill.recipe import Prompts, Recipe
 from spiritsafe.distill.stages import Run, write_atomic
 from spiritsafe.distill.steps.types import Made, Report
@@ -23,7 +24,7 @@ EMBEDDED = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 class Licence(msgspec.Struct, frozen=True, kw_only=True):
-    """What one file of prompts may be used under, or who decided to use it without knowing."""
+    """What one file of prompts (or one generator's) may be used under, or who decided to use it without knowing."""
 
     file: str
     licence: str | None
@@ -134,10 +135,11 @@ def _public(path: Path) -> Public:
 
 
 def _licence(section: Prompts) -> Licence:
-    if section.licence is None and section.acknowledge is None:
+    licence = section.licence or (LICENCE if section.generate is not None else None)
+    if licence is None and section.acknowledge is None:
         raise Refused(
-            f"nobody says under what licence the prompts in {section.file} may be used",
+            f"nobody says under what licence the prompts in {section.name} may be used",
             remedy="Give their 'licence' (SPDX), or 'acknowledge' with the name of who decides to use them.",
             where="prompts",
         )
-    return Licence(file=section.file, licence=section.licence, acknowledged_by=section.acknowledge)
+    return Licence(file=section.name, licence=licence, acknowledged_by=section.acknowledge)
