@@ -16,6 +16,7 @@ class Collector:
         """Take one delta; True once every choice has finished."""
         parts = self._parts[delta.choice]
         parts.text.append(delta.text)
+        parts.reasoning.append(delta.reasoning)
         parts.tokens.extend(delta.tokens)
         parts.calls.extend(delta.tool_calls)
         if delta.prompt_tokens is not None:
@@ -33,6 +34,7 @@ class Collector:
             Answer(
                 choice=index,
                 text="".join(parts.text),
+                reasoning="".join(parts.reasoning) or None,
                 tokens=tuple(parts.tokens),
                 tool_calls=tuple(parts.calls),
                 finish=parts.finish,
@@ -46,6 +48,7 @@ class Collector:
 class _Parts:
     def __init__(self) -> None:
         self.text: list[str] = []
+        self.reasoning: list[str] = []
         self.tokens: list[Token] = []
         self.calls: list[ToolCall] = []
         self.finish: Finish = "cancelled"

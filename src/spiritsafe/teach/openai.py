@@ -16,19 +16,32 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from spiritsafe.errors import InputError, ResourceError, UsageError
+from spiritsafe.errors import InputError, ResourceError, SpiritsafeError, UsageError
 from spiritsafe.teach.answers import Collector
 from spiritsafe.teach.openai_wire import StreamReader, request_body, whole_deltas
-from spiritsafe.teach.types import Access, Answer, Delta, Json, Options, Processor, Prompt, Raw, Sampling, Tokenizer
+from spiritsafe.teach.types import (
+    Access,
+    Answer,
+    Delta,
+    Json,
+    Options,
+    Processor,
+    Prompt,
+    Raw,
+    Sampling,
+    Tokenizer,
+    Unwell,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 KEYS = ("SPIRITSAFE_TEACHER_KEY", "OPENAI_API_KEY")
-ATTEMPTS = 6
 LONGEST_WAIT = 60.0
 AT_ONCE = 8
-AGAIN = frozenset((408, 409, 429, 500, 502, 503, 504))
+BUSY = frozenset((429, 503, 529))
+# A 429 with one of these is about money: waiting does not help.
+USED_UP = frozenset(("insufficient_quota", "billing_hard_limit_reached"))
 CALLERS_FAULT = frozenset((400, 413, 422))
 
 
@@ -42,25 +55,26 @@ def open_url(rest: str, options: Options) -> OpenAITeacher:
             remedy="Give openai:URL#model, as openai:http://host:8000/v1#name.",
         )
     key = next((value for name in KEYS if (value := os.environ.get(name))), None)
-    return OpenAITeacher(url.rstrip("/"), model, key)
+    return OpenAITeacher(url.rstrip("/"), model, key, attempts=options.attempts)
 
 
 class OpenAITeacher:
     """Asks over HTTP. Its logits are not ours, so it can't be marked; logprobs come where the server gives them.
 
-    ``generate`` has up to 8 requests under way. A busy or failing server is asked again, up to 6 times,
+    ``generate`` has up to 8 requests under way. A busy or failing server is asked again, up to ``attempts`` times,
     after what its Retry-After says or else after a doubling pause; a stream only before its first byte.
     """
 
     access: Access = "logprobs"
 
-    def __init__(self, url: str, model: str, key: str | None, *, pause: float = 0.5) -> None:
+    def __init__(self, url: str, model: str, key: str | None, *, attempts: int = 6, pause: float = 0.5) -> None:
         self.name = model
         self.terms_id = model
         self.context_length: int | None = None
         self.tokenizer: Tokenizer | None = None
         self._url = url
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._attempts = attempts
         self._pause = pause
 
     def generate(
@@ -153,11 +167,12 @@ class OpenAITeacher:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A response with status 200, after as many attempts as it takes; what the server refuses is raised."""
         data = msgspec.json.encode(body)
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self._attempts + 1):
+            last = attempt == self._attempts
             try:
                 response = await session.post(self._url + path, data=data)
             except (aiohttp.ClientError, TimeoutError) as error:
-                if attempt == ATTEMPTS:
+                if last:
                     raise self._broken(f"can't be reached: {error or type(error).__name__}") from error
                 await asyncio.sleep(self._wait(None, attempt))
                 continue
@@ -165,33 +180,45 @@ class OpenAITeacher:
                 if response.status == 200:
                     yield response
                     return
-                if response.status not in AGAIN or attempt == ATTEMPTS:
-                    await self._refused(response)
-                wait = self._wait(response.headers.get("retry-after"), attempt)
-            await asyncio.sleep(wait)
+                trouble = await self._refused(response)
+            if last or not isinstance(trouble, Unwell):
+                raise trouble
+            await asyncio.sleep(self._wait(trouble.retry_after, attempt))
 
-    def _wait(self, retry_after: str | None, attempt: int) -> float:
+    def _wait(self, retry_after: float | None, attempt: int) -> float:
         """Seconds until the next attempt; a server's word is kept up to a minute."""
-        said = _seconds(retry_after) if retry_after else None
-        if said is not None:
-            return min(said, LONGEST_WAIT)
+        if retry_after is not None:
+            return min(retry_after, LONGEST_WAIT)
         # Spread, so that many who were refused together do not come back together.
         return min(float(self._pause * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)), LONGEST_WAIT)  # noqa: S311
 
-    async def _refused(self, response: aiohttp.ClientResponse) -> None:
+    async def _refused(self, response: aiohttp.ClientResponse) -> SpiritsafeError:
+        """The error that a response other than 200 stands for: Unwell if asking again may help."""
         try:
             text = (await response.read()).decode("utf-8", "replace")
         except (aiohttp.ClientError, TimeoutError):
             text = ""
-        message = f"{response.status}: {_message(text)}"
-        if response.status in CALLERS_FAULT:
-            raise InputError(
+        status = response.status
+        message = f"{status}: {_message(text)}"
+        if status in CALLERS_FAULT:
+            return InputError(
                 message, where=self._url, remedy="Change the request: the teacher will not take it as it is."
             )
-        if response.status in (401, 403):
+        if status in (401, 403):
             remedy = f"Set {KEYS[0]} to a key that may use {self.name}."
-            raise ResourceError(message, where=self._url, remedy=remedy)
-        raise self._broken(message)
+            return ResourceError(message, where=self._url, remedy=remedy)
+        if status == 402 or _field(text, "code") in USED_UP or _field(text, "type") in USED_UP:
+            return ResourceError(message, where=self._url, remedy="Add to the account's credit, or raise its limit.")
+        if status in (408, 409, 425, 429) or status >= 500:
+            after = response.headers.get("retry-after")
+            return Unwell(
+                message,
+                where=self._url,
+                remedy="Check that the teacher's server is up and well.",
+                busy=status in BUSY,
+                retry_after=_seconds(after) if after else None,
+            )
+        return ResourceError(message, where=self._url, remedy="Check the URL and the model's name.")
 
     def _json(self, data: bytes) -> Json:
         try:
@@ -204,8 +231,8 @@ class OpenAITeacher:
             raise self._broken(_message(msgspec.json.encode(body).decode()))
         return body
 
-    def _broken(self, message: str) -> ResourceError:
-        return ResourceError(message, where=self._url, remedy="Check that the teacher's server is up and well.")
+    def _broken(self, message: str) -> Unwell:
+        return Unwell(message, where=self._url, remedy="Check that the teacher's server is up and well.")
 
 
 def _session(headers: dict[str, str]) -> aiohttp.ClientSession:
@@ -242,9 +269,16 @@ def _seconds(retry_after: str) -> float | None:
 
 def _message(text: str) -> str:
     """The message in an error of OpenAI's shape, else the beginning of the text."""
+    return _field(text, "message") or text.strip()[:200] or "no word of why"
+
+
+def _field(text: str, name: str) -> str | None:
+    """What an error of OpenAI's shape says under ``name``; one that is a bare string is its own message."""
     try:
         error = msgspec.json.decode(text).get("error")
     except (msgspec.DecodeError, AttributeError):
-        error = None
-    message = error.get("message") if isinstance(error, dict) else error
-    return str(message) if message else (text.strip()[:200] or "no word of why")
+        return None
+    if isinstance(error, str):
+        return error if name == "message" else None
+    value = error.get(name) if isinstance(error, dict) else None
+    return None if value is None else str(value)

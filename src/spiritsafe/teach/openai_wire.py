@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, cast, get_args
 
@@ -9,6 +10,7 @@ import msgspec
 
 from spiritsafe.teach.types import Candidate, Chat, Delta, Finish, Json, Prompt, Raw, Sampling, Token, ToolCall
 
+SPELLED = re.compile(r"bytes:(\\x[0-9a-f]{2})+")
 FINISHES = frozenset(get_args(Finish))
 
 
@@ -52,6 +54,7 @@ def whole_deltas(body: Json) -> Iterator[Delta]:
         yield Delta(
             choice=int(choice["index"]),
             text=str(message.get("content") or ""),
+            reasoning=_reasoning(message),
             tokens=tokens,
             tool_calls=tuple(
                 ToolCall(id=str(call["id"]), name=call["function"]["name"], arguments=call["function"]["arguments"])
@@ -88,7 +91,7 @@ class StreamReader:
             self._usage = chunk.get("usage") or self._usage
             for choice in chunk.get("choices") or ():
                 delta = self._choice(choice)
-                if delta.text or delta.tokens:
+                if delta.text or delta.tokens or delta.reasoning:
                     yield delta
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise ValueError(f"a chunk makes no sense: {error!r}") from error
@@ -123,7 +126,12 @@ class StreamReader:
         tokens = _tokens(choice.get("logprobs"))
         if tokens:
             self._counts[index] = self._counts.get(index, 0) + len(tokens)
-        return Delta(choice=index, text=str(shown.get("content") or ""), tokens=tokens)
+        return Delta(choice=index, text=str(shown.get("content") or ""), reasoning=_reasoning(shown), tokens=tokens)
+
+
+def _reasoning(message: Json) -> str:
+    """What a reasoning model thought before it answered: not OpenAI's, but spelled alike by those who show it."""
+    return str(message.get("reasoning_content") or message.get("reasoning") or "")
 
 
 def _finish(reason: Any) -> Finish:
@@ -157,13 +165,23 @@ def _parallel(logprobs: Json) -> tuple[Token, ...]:
     return tuple(
         Token(
             id=None,
-            text=text,
-            data=text.encode(),
+            text=_unspelled(text).decode("utf-8", "replace"),
+            data=_unspelled(text),
             logprob=logprob,
-            top=tuple(Candidate(None, other, other.encode(), value) for other, value in (top or {}).items()),
+            top=tuple(
+                Candidate(None, data.decode("utf-8", "replace"), data, value)
+                for data, value in ((_unspelled(other), value) for other, value in (top or {}).items())
+            ),
         )
         for text, logprob, top in zip(texts, logprobs["token_logprobs"], tops, strict=True)
     )
+
+
+def _unspelled(text: str) -> bytes:
+    """Tokens that are no text are spelled ``bytes:\\xf0\\x9f`` in completions."""
+    if not SPELLED.fullmatch(text):
+        return text.encode()
+    return bytes.fromhex(text.removeprefix("bytes:").replace("\\x", ""))
 
 
 def _data(token: Json) -> bytes:

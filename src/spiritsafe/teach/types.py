@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from spiritsafe.errors import InputError
+from spiritsafe.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,6 +94,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
 
     choice: int
     text: str = ""
+    reasoning: str = ""
     tokens: tuple[Token, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     finish: Finish | None = None
@@ -102,7 +103,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """One whole answer.
+    """One whole answer. ``reasoning`` is what a server tells apart from it; a local model's is part of its text.
 
     ``tokens`` are those that make up the text (and a tool call's), without the end token; empty where
     the teacher gives none. ``completion_tokens`` counts what was drawn, an end token included.
@@ -110,6 +111,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     choice: int
     text: str
+    reasoning: str | None = None
     tokens: tuple[Token, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     finish: Finish
@@ -121,6 +123,27 @@ class ContextTooLong(InputError):
     """A prompt leaves no room for an answer."""
 
     code = "context_length_exceeded"
+
+
+class Unwell(ResourceError):
+    """A teacher that may answer if it is asked again: busy, failing or out of reach.
+
+    ``busy``: it says that it is asked too much. ``retry_after``: the seconds for which it wants to be left alone,
+    None where it names none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str,
+        where: str | None = None,
+        busy: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, remedy=remedy, where=where)
+        self.busy = busy
+        self.retry_after = retry_after
 
 
 class Context(NamedTuple):
@@ -175,8 +198,8 @@ class Teacher(Protocol):
     ) -> list[list[Answer]]:
         """For each prompt, in order, its ``sampling.n`` answers. One ``Sampling`` serves all, or one each.
 
-        Raises InputError for a prompt that doesn't fit the context, ResourceError when the teacher is
-        not well, UsageError for ``marks`` on a teacher whose logits we don't have.
+        Raises InputError for a prompt that doesn't fit the context, Unwell when asking again may help,
+        any other ResourceError when it won't, UsageError for ``marks`` on a teacher whose logits we don't have.
         """
         ...
 
@@ -205,6 +228,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     ``kv_tokens`` bounds the memory for keys and values: rows times the longest row, in tokens.
     ``device`` and ``dtype`` are torch's names; ``auto`` takes CUDA where there is one and bfloat16.
+    ``attempts`` is how often a server that is busy or failing is asked before its error is raised.
     """
 
     threads: int | None = None
@@ -213,6 +237,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     prefill_tokens: int = 512
     device: str = "auto"
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    attempts: int = 6
 
 
 Opener = Callable[[str, Options], Teacher]

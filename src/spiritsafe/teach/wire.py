@@ -174,17 +174,24 @@ def text_choice(event: Answer | Delta, index: int, *, logprobs: bool, offset: in
 
 
 def text_logprobs(tokens: tuple[Token, ...], offset: int = 0) -> Json:
-    """Logprobs as completions give them: parallel lists."""
+    """Logprobs as completions give them: parallel lists, where half a character is written ``bytes:\\xf0``."""
     offsets = []
     for token in tokens:
         offsets.append(offset)
         offset += len(token.text)
     return {
-        "tokens": [token.text for token in tokens],
+        "tokens": [_spelled(token) for token in tokens],
         "token_logprobs": [token.logprob for token in tokens],
-        "top_logprobs": [{each.text: each.logprob for each in token.top} for token in tokens],
+        "top_logprobs": [{_spelled(each): each.logprob for each in token.top} for token in tokens],
         "text_offset": offsets,
     }
+
+
+def _spelled(token: Token | Candidate) -> str:
+    """Its text, or its bytes spelled out where they are no text: else several tokens would look alike."""
+    if token.text.encode() == token.data:
+        return token.text
+    return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token.data)
 
 
 def _call(call: ToolCall) -> Json:
