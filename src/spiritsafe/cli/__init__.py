@@ -11,7 +11,7 @@ import typer
 from spiritsafe import __version__
 from spiritsafe.errors import SpiritsafeError
 
-VERBS: tuple[str, ...] = ("serve", "account", "key", "grant", "case", "decision", "terms", "cost", "distill")
+VERBS: tuple[str, ...] = ("serve", "account", "key", "grant", "case", "decision", "policy", "scan", "terms", "cost", "distill")
 
 app = typer.Typer(
     name="spiritsafe",

@@ -11,7 +11,7 @@ from spiritsafe.detect.features import digest, from_exchanges, from_frame
 from spiritsafe.detect.kin import Kin
 from spiritsafe.detect.online import Watch
 from spiritsafe.detect.reference import Calibration, Reference
-from spiritsafe.detect.ring.infrastructure import LEAST_GROUP
+from spiritsafe.detect.ring.infrastructure import LEAST_GROUP, Infrastructure
 from spiritsafe.detect.types import Peers
 from spiritsafe.errors import InputError
 
@@ -76,7 +76,7 @@ def reference_of(watch: Watch, *, made: datetime, source: str) -> Reference:
         source=source,
         accounts=len(ready),
         horizon=max(last - first, 0.0) if np.isfinite(last - first) else 0.0,
-        honest_group=_honest_group(watch),
+        honest_group=Infrastructure().honest_group(watch.table(), _HONEST_QUANTILE) or LEAST_GROUP,
         peers=names,
         shared=[sorted(t.shared) for t in peers],
         detectors=calibrations,
@@ -101,12 +101,6 @@ def _calibrate(
         width=held.rows.shape[1],
         peers=held.rows.astype("<f4").tobytes(),
     )
-
-
-def _honest_group(watch: Watch) -> int:
-    """The size of the largest groups of the log that pay with one card or share two kinds of link."""
-    sizes = [len(ring.accounts) for ring in watch.rings() if ring.kinds not in (("place",), ("system",))]
-    return max(LEAST_GROUP, int(np.quantile(sizes, _HONEST_QUANTILE, method="higher")) if sizes else 0)
 
 
 def _draw(name: str) -> bytes:

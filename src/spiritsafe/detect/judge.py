@@ -84,12 +84,22 @@ class Scored:
         p, n = self.ranks.p(rows, together=False)
         return log10_wealth(p, n)
 
-    def account(self, row: int, name: str) -> Evidence:
-        """The evidence about one account."""
-        p, n = self.ranks.p(np.array([row]), together=False)
-        log10_e = float(log10_wealth(p, n)[0])
+    def accounts(self, rows: IntArray, names: Sequence[str]) -> list[Evidence]:
+        """The evidence about each of some accounts alone."""
+        p, n = self.ranks.p(rows, together=False)
+        wealth = log10_wealth(p, n)
+        method = self.ranks.method(n)
+        each = zip(names, rows.tolist(), p.tolist(), wealth.tolist(), strict=True)
+        return [self._account(name, row, chance, log10_e, n, method) for name, row, chance, log10_e in each]
+
+    def _account(self, name: str, row: int, p: float, log10_e: float, n: int, method: Conformal) -> Evidence:
         effect, prompts = float(self.measured.effect[row]), int(self.measured.n[row])
-        rank = f"as far or farther: {round(float(p[0]) * (n + 1)) - 1} of {n} reference accounts"
+        as_much = round(p * (n + 1)) - 1
+        rank = (
+            f"{as_much} of {n} reference accounts show as much"
+            if as_much
+            else f"none of {n} reference accounts shows as much"
+        )
         return Evidence(
             family=self.detector.family,
             result=Result(
@@ -98,12 +108,12 @@ class Scored:
                 subject=name,
                 null=self.detector.null,
                 statistic=float(self.measured.statistic[row]),
-                p_value=float(p[0]),
+                p_value=p,
                 log10_e=log10_e,
                 n=prompts,
                 unit="distinct prompts",
                 effect=effect,
-                method=self.ranks.method(n),
+                method=method,
                 because=(self.detector.words(effect, prompts), rank),
             ),
         )

@@ -14,13 +14,13 @@ from spiritsafe.detect.features import SHARED, Batch, digest, from_exchanges
 from spiritsafe.detect.judge import FromOwnLog, FromReference, Scored, accused, together
 from spiritsafe.detect.kin import Kin
 from spiritsafe.detect.ring import RING_DETECTORS
-from spiritsafe.detect.ring.infrastructure import LEAST_MEMBERS
+from spiritsafe.detect.ring.pairs import LEAST_MEMBERS
 from spiritsafe.detect.tenant import Tenant, TenantState, Windows
 from spiritsafe.detect.types import Evaluation, Finding, LinkTable, Measured, Peers
 from spiritsafe.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from spiritsafe.detect.reference import Reference
     from spiritsafe.detect.types import AccountDetector, Ring, RingDetector
@@ -171,11 +171,18 @@ class Watch:
         self._rings = None
 
     def table(self) -> LinkTable:
-        """Which account used which value."""
-        uses = [(row, *pair) for row, tenant in enumerate(self.tenants.values()) for pair in tenant.shared]
+        """Which account used which value. The reference's peers stand among them without a name, so that what is
+        common and what is rare can be told while few accounts have come.
+        """
+        shared: list[Iterable[tuple[int, int]]] = [tenant.shared for tenant in self.tenants.values()]
+        if self.reference is not None:
+            here = {digest("account", name) for name in self.tenants}
+            reference = zip(self.reference.peers, self.reference.shared, strict=True)
+            shared += [pairs for peer, pairs in reference if peer not in here]
+        uses = [(row, *pair) for row, pairs in enumerate(shared) for pair in pairs]
         account, column, value = zip(*uses, strict=True) if uses else ((), (), ())
         return LinkTable(
-            tuple(self.tenants),
+            (*self.tenants, *("" for _ in range(len(shared) - len(self.tenants)))),
             np.array(account, dtype=np.int64),
             np.array(column, dtype=np.int64),
             np.array(value, dtype=np.uint64),
@@ -237,16 +244,19 @@ class Watch:
         rows = {name: row for row, name in enumerate(names)}
         everyone = np.arange(len(names))
         wealth = np.max([s.log10_e(everyone) for s in scored], axis=0) if names else np.zeros(0)
+        shown = np.flatnonzero(wealth >= notable)
+        who = [names[row] for row in shown.tolist()]
+        told = zip(*(s.accounts(shown, who) for s in scored), strict=True) if who else ()
         findings = [
             Finding(
-                subject=names[row],
+                subject=name,
                 subject_kind="account",
-                accounts=(names[row],),
-                accused=(names[row],),
-                evidence=tuple(s.account(row, names[row]) for s in scored),
-                models=tuple(sorted(self.tenants[names[row]].models)),
+                accounts=(name,),
+                accused=(name,),
+                evidence=evidence,
+                models=tuple(sorted(self.tenants[name].models)),
             )
-            for row in np.flatnonzero(wealth >= notable).tolist()
+            for name, evidence in zip(who, told, strict=True)
         ]
         tested = len(names)
         for ring in rings:

@@ -136,7 +136,8 @@ class RingDetector(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LinkTable:
-    """Which account used which value: parallel columns, each triple once. ``accounts`` are all, linked or not.
+    """Which account used which value: parallel columns, each triple once. ``accounts`` are all, linked or not;
+    an account without a name is there to count by, and joins no ring.
 
     ``account`` is an index into ``accounts``, ``column`` one into ``features.SHARED``, ``value`` a digest of what
     was used.
