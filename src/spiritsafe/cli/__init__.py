@@ -11,7 +11,19 @@ import typer
 from spiritsafe import __version__
 from spiritsafe.errors import SpiritsafeError
 
-VERBS: tuple[str, ...] = ("serve", "account", "key", "grant", "case", "decision", "policy", "scan", "terms", "cost", "distill")
+VERBS: tuple[str, ...] = (
+    "serve",
+    "account",
+    "key",
+    "grant",
+    "case",
+    "decision",
+    "policy",
+    "scan",
+    "terms",
+    "cost",
+    "distill",
+)
 
 app = typer.Typer(
     name="spiritsafe",
