@@ -31,7 +31,7 @@ def test_the_gateways_settings_are_ones_it_knows(tmp_path: Path) -> None:
 
 
 def test_every_actor_gets_an_account_and_a_key_and_only_hashes_of_cards(tmp_path: Path) -> None:
-    play = scenario(1, msgspec.structs.replace(QUICK, honest={"coder": 4}, members=2, corpus=4))
+    play = scenario(1, msgspec.structs.replace(QUICK, honest={"coder": 3}, members=2, corpus=4))
     ids, secrets = stage.cast_into(play, tmp_path)
     with open_store(f"sqlite:///{tmp_path / 'spiritsafe.db'}") as store:
         accounts = {account.account_id: account for account in store.accounts()}

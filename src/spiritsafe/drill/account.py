@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SANCTION = strictness("verify")
 """From this rung on an account is hindered; to observe and to notify are not."""
 
-STOP = strictness("withhold")
-"""From this rung on an account gets no more out of the model."""
+STOP = strictness("suspend")
+"""From this rung on an account gets no answer at all."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,9 +140,9 @@ def parties(
     tokens: Mapping[str, int],
     stopped: Iterable[str],
     shares: Mapping[str, tuple[str, ...]],
-    worst: Mapping[str, Evidence],
+    against: Mapping[str, tuple[float, str]],
 ) -> list[Party]:
-    """Every account with what it did and what speaks most against it."""
+    """Every account with what it did; ``against`` has what speaks against it: log10 e, and the strongest in words."""
     outcomes: dict[str, list[str]] = defaultdict(list)
     for one in told:
         outcomes[one.party].append(one.outcome)
@@ -150,7 +150,7 @@ def parties(
     made = []
     for actor in scenario.actors:
         account_id = ids[actor.name]
-        mine, strongest = outcomes[account_id], worst.get(account_id)
+        mine, (worth, why) = outcomes[account_id], against.get(account_id, (None, "too few distinct prompts to judge"))
         made.append(
             Party(
                 party=account_id,
@@ -163,8 +163,8 @@ def parties(
                 failed=mine.count("failed"),
                 tokens=tokens.get(account_id, 0),
                 shares=shares.get(account_id, ()),
-                log10_e=None if strongest is None else strongest.result.log10_e,
-                worst="" if strongest is None else "; ".join(strongest.result.because),
+                log10_e=worth,
+                worst=why,
             )
         )
     return made

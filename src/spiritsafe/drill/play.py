@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 Outcome = Literal["served", "refused", "failed"]
 
 STREAMING = frozenset({"person", "student", RING})
+SHORTEST = 6
+"""Tokens that an answer may have at least, however brief the drill."""
+
 PATIENCE = 120.0
 """Seconds that a client waits for an answer before it counts as failed."""
 
@@ -103,7 +106,9 @@ async def _act(
         for ask, place in scenario.asks(actor):
             if stop.over:
                 return
-            played = await _ask(client, actor, ask, place, model, began)
+            limit = max(SHORTEST, round(ask.max_tokens * scenario.size.brevity))
+            asked = msgspec.structs.replace(ask, max_tokens=limit)
+            played = await _ask(client, actor, asked, place, model, began)
             tell(played)
             await stop.pause(_rest(rng, actor.pause, played.outcome))
 

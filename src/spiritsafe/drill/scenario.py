@@ -8,10 +8,12 @@ from random import Random
 import msgspec
 
 from spiritsafe.drill import ring
+from spiritsafe.drill.crowd import TEAM
 from spiritsafe.drill.grammar import seeded
 from spiritsafe.drill.tenants import KINDS, Ask
 
 RING = "ring"
+RING_PAUSE = 2.0
 RING_CLIENTS = ("openai-python/1.99", "openai-python/2.4")
 
 
@@ -33,7 +35,12 @@ class Actor(msgspec.Struct, frozen=True):
 
 
 class Size(msgspec.Struct, frozen=True):
-    """How big the affair is. ``exchanges`` ends it; ``deadline`` (seconds of play) ends it earlier if need be."""
+    """How big the affair is.
+
+    ``exchanges`` end it, unless the ring is still about; ``deadline`` (seconds of play) ends it in any case, and
+    ``budget`` (seconds in all) cuts that short on a machine that was slow to begin. ``brevity`` is the share of
+    the usual length of answers.
+    """
 
     honest: dict[str, int]
     members: int
@@ -41,23 +48,29 @@ class Size(msgspec.Struct, frozen=True):
     fraction: float
     exchanges: int
     deadline: float
+    budget: float
+    brevity: float
 
 
 QUICK = Size(
-    honest={"person": 10, "coder": 4, "student": 4, "support": 2, "translator": 2, "evaluation": 1, "agent": 2},
-    members=10,
-    corpus=400,
-    fraction=0.75,
-    exchanges=800,
-    deadline=240.0,
+    honest={"person": 7, "coder": 3, "student": 3, "support": 2, "translator": 2, "evaluation": 1, "agent": 2},
+    members=11,
+    corpus=360,
+    fraction=0.8,
+    exchanges=640,
+    deadline=230.0,
+    budget=320.0,
+    brevity=0.6,
 )
 FULL = Size(
-    honest={"person": 24, "coder": 8, "student": 8, "support": 5, "translator": 4, "evaluation": 2, "agent": 4},
+    honest={"person": 20, "coder": 9, "student": 9, "support": 5, "translator": 5, "evaluation": 3, "agent": 5},
     members=20,
-    corpus=1600,
-    fraction=0.7,
-    exchanges=3000,
-    deadline=1500.0,
+    corpus=1200,
+    fraction=0.75,
+    exchanges=2400,
+    deadline=1200.0,
+    budget=1500.0,
+    brevity=1.0,
 )
 
 
@@ -103,7 +116,7 @@ def scenario(seed: int, size: Size) -> Scenario:
                 address=f"{network}.{rng.randint(2, 250)}",
                 client=rng.choice(RING_CLIENTS if kind == RING else KINDS[kind].clients),
                 seed=f"{seed}/{name}",
-                pause=KINDS["person"].pause if kind == RING else KINDS[kind].pause,
+                pause=RING_PAUSE if kind == RING else KINDS[kind].pause,
                 share=next(shares) if kind == RING else (),
             )
         )
@@ -116,16 +129,14 @@ def _shared(
 ) -> tuple[str, str]:
     """What an account shares with others of its kind, honestly or not.
 
-    Coders are one team a four: one card, one office. Students sit on one campus network, and so do two
-    persons, with cards of their own. Ring members pay in groups of four and come from three networks
+    Three coders are a team: one card, one office. Three students sit on one campus network, with cards of
+    their own. Ring members pay in groups of four and come from three networks
     that cross the groups, so that the whole hangs together though no one thing is common to all.
     """
     first = kinds.index(kind)
-    if kind == "coder":
-        lead = first + nth - nth % 4
-        return cards[lead], nets[lead]
-    if kind == "student" or (kind == "person" and nth < 2):
-        return card, nets[kinds.index("student")] if "student" in kinds else net
+    if kind in ("coder", "student"):
+        lead = first + nth - nth % TEAM
+        return cards[lead] if kind == "coder" else card, nets[lead]
     if kind == RING:
         return cards[first + nth - nth % 4], nets[first + nth % 3]
     return card, net

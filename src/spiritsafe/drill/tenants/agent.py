@@ -62,13 +62,15 @@ ERRANDS = {
         }
     ),
 }
-SYSTEM = "You are an agent. Tools: {tools}. Reply with one JSON call."
+SYSTEM = "You are agent {name} of {owner}. Tools: {tools}. Reply with one JSON call."
+OWNERS = ("Bluefin", "Cobalt", "Drift", "Ember", "Fathom", "Gantry", "Harrow", "Inlet", "Juniper", "Keystone", "Larch")
 
 
 def asks(rng: Random) -> Iterator[Ask]:
     """One errand loop with its tools named in the system prompt."""
     errand = ERRANDS[rng.choice(list(ERRANDS))]
-    system = SYSTEM.format(tools=", ".join(errand.rules["call"]))
+    name, owner = f"{rng.choice('abcdefgh')}{rng.randint(10, 99)}", rng.choice(OWNERS)
+    system = SYSTEM.format(name=name, owner=owner, tools=", ".join(errand.rules["call"]))
     while True:
         yield Ask(prompt=errand.draw(rng), system=system, max_tokens=16, temperature=0.0)
 
@@ -77,6 +79,6 @@ KIND = Kind(
     name="agent",
     about="an automated loop that asks for its next tool call",
     asks=asks,
-    pause=1.5,
+    pause=5.0,
     clients=("agent-runtime/0.9 openai-python/2.4",),
 )

@@ -105,18 +105,52 @@ GRAMMAR = Grammar(
         "tool": ["git", "docker", "kubectl", "pytest", "cargo", "npm", "terraform", "make"],
     }
 )
-SYSTEMS = (
-    "You are a coding assistant in the editor of a small team. Answer with code first.",
-    "Senior developer. Terse answers.",
-    "You review code for the team. One short paragraph.",
-    None,
+SYSTEMS = Grammar(
+    {
+        "start": [
+            "You are a coding assistant in the editor of {who}, who works on {project}. Answer with {form}.",
+            "Pair programmer for {project}. {who} reads it. Answer with {form}.",
+            "You help {who} with {project}. Terse, {form}.",
+        ],
+        "who": [
+            "Aleks",
+            "Bea",
+            "Caro",
+            "Dmitri",
+            "Elif",
+            "Femke",
+            "Gus",
+            "Hana",
+            "Ivo",
+            "Jo",
+            "Kemal",
+            "Lena",
+            "Mats",
+            "Noor",
+        ],
+        "project": [
+            "the ticket shop",
+            "the depot planner",
+            "the payroll export",
+            "the map tiles",
+            "the clinic calendar",
+            "the price crawler",
+            "the metering hub",
+            "the archive search",
+            "the seat picker",
+            "the tax forms",
+            "the parcel labels",
+            "the school portal",
+        ],
+        "form": ["code first", "one short paragraph", "a diff", "code and no prose", "the reason first"],
+    }
 )
 
 
 def asks(rng: Random) -> Iterator[Ask]:
     """One developer: two languages, some functions and tools of their service."""
     grammar = GRAMMAR.narrowed(rng, language=2, function=5, tool=4, data=4, start=11)
-    system = rng.choice(SYSTEMS)
+    system = SYSTEMS.draw(rng)
     while True:
         yield Ask(prompt=grammar.draw(rng), system=system, max_tokens=rng.randint(18, 30), temperature=0.2)
 
@@ -125,6 +159,6 @@ KIND = Kind(
     name="coder",
     about="developers of one team: one card, one office network, one editor plug-in",
     asks=asks,
-    pause=4.0,
+    pause=10.0,
     clients=("editor-plugin/1.8 openai-node/5.1",),
 )

@@ -167,19 +167,54 @@ HOUSES = {
         }
     ),
 }
-STYLES = (
-    "You are the support assistant of {house}. Answer in one or two polite sentences.",
-    "You work for {house}. Be brief, never promise refunds, offer to pass on to a person.",
-    "{house} help desk. Answer the customer. If unsure, ask one question back.",
+STYLES = Grammar(
+    {
+        "start": [
+            "You are {bot}, the support assistant of HOUSE in {city}. Answer in {length}.",
+            "You work for HOUSE, {city}. Sign as {bot}. Be brief, never promise refunds, offer to pass on to a person.",
+            "HOUSE {city} help desk, staffed by {bot}. Answer the customer in {length}. If unsure, ask one question.",
+        ],
+        "bot": [
+            "Robin",
+            "Sam",
+            "Juno",
+            "Milo",
+            "Tess",
+            "Otto",
+            "Pia",
+            "Remy",
+            "Vera",
+            "Kai",
+            "Lou",
+            "Nina",
+            "Finn",
+            "Ida",
+        ],
+        "city": [
+            "Tallinn",
+            "Porto",
+            "Leeds",
+            "Graz",
+            "Ghent",
+            "Malmo",
+            "Lyon",
+            "Turin",
+            "Cork",
+            "Bonn",
+            "Gdansk",
+            "Split",
+        ],
+        "length": ["one sentence", "two polite sentences", "plain words", "at most thirty words", "a friendly tone"],
+    }
 )
 MOODS = ("", "", "", "", "hello, ", "Hi there ", "urgent! ", "good morning, ", "again: ")
 ENDS = ("", "", "", "?", "??", " please", " thanks", "!!")
 
 
 def asks(rng: Random) -> Iterator[Ask]:
-    """One house for good; every question comes from another customer, so the mood changes each time."""
+    """One house and one of its bots for good; every question comes from another customer in a mood of their own."""
     house = rng.choice(list(HOUSES))
-    system = rng.choice(STYLES).format(house=house)
+    system = STYLES.draw(rng).replace("HOUSE", house)
     while True:
         text = rng.choice(MOODS) + HOUSES[house].draw(rng) + rng.choice(ENDS)
         yield Ask(prompt=text, system=system, max_tokens=rng.randint(18, 26), temperature=0.3)
@@ -189,6 +224,6 @@ KIND = Kind(
     name="support",
     about="a company's help desk bot: one fixed system prompt, its customers' words",
     asks=asks,
-    pause=2.5,
+    pause=6.0,
     clients=("openai-node/5.1", "langchain/0.3"),
 )

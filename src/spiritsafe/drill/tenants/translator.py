@@ -127,25 +127,55 @@ SOURCES = {
         }
     ),
 }
-TARGETS = ("English", "English", "English", "French", "German")
+# A desk has the languages of its neighbours; which desk and for whom is what one account is.
+DESKS = (("German", "Dutch", "Polish"), ("French", "Spanish"), ("Italian", "Portuguese"))
+TARGET = "English"
 STYLES = (
-    "Translate the user's sentence from {source} to {target}. Reply with the translation only.",
-    "{source} to {target}. Keep the tone. No comments.",
-    "You are a translator for {source} and {target}. Output one sentence.",
+    "Translate the user's sentence from {source} to {target} for {client}. Reply with the translation only.",
+    "{client}: {source} to {target}. Keep the tone. No comments.",
+    "You are a translator for {source} and {target}, working for {client}. Output one sentence.",
+)
+CLIENTS = Grammar(
+    {
+        "start": ["the {kind} {name}"],
+        "kind": [
+            "publisher",
+            "museum",
+            "law office",
+            "tourist board",
+            "housing office",
+            "newspaper",
+            "town hall",
+            "magazine",
+        ],
+        "name": [
+            "Alba",
+            "Brink",
+            "Corvo",
+            "Dahl",
+            "Estrela",
+            "Falk",
+            "Girasol",
+            "Huys",
+            "Ipsum",
+            "Juul",
+            "Krone",
+            "Lumen",
+        ],
+    }
 )
 
 
 def asks(rng: Random) -> Iterator[Ask]:
-    """A translation batch: one to three source languages into one target, always the same instruction."""
-    target = rng.choice(TARGETS)
-    sources = rng.sample([s for s in SOURCES if s != target], rng.randint(1, 3))
-    style = rng.choice(STYLES)
+    """A translation desk: its source languages into English, always by the same instruction."""
+    sources = rng.choice(DESKS)
+    style, client = rng.choice(STYLES), CLIENTS.draw(rng)
     while True:
         source = rng.choice(sources)
         sentence = SOURCES[source].draw(rng)
         yield Ask(
             prompt=sentence[0].upper() + sentence[1:],
-            system=style.format(source=source, target=target),
+            system=style.format(source=source, target=TARGET, client=client),
             max_tokens=20,
             temperature=0.0,
         )
@@ -155,6 +185,6 @@ KIND = Kind(
     name="translator",
     about="a translation batch: many languages through one instruction",
     asks=asks,
-    pause=2.0,
+    pause=5.0,
     clients=("langchain/0.3", "openai-python/1.99"),
 )
