@@ -49,7 +49,7 @@ def step(run: Run, report: Report) -> Made:
     tokenizer = load_tokenizer(start)
     examples = [e for r in rows if (e := encode(tokenizer, r, section.max_length))]
     model = load_model(start, torch.float32)
-    targets = _targets(recipe, run, rows, tokenizer)
+    targets = _targets(run, rows, tokenizer, model.config.vocab_size)
     trained_model, merge = _adapted(model, recipe)
     write = OnPolicy(trained_model, tokenizer, section) if section.on_policy > 0 else None
 
@@ -124,17 +124,17 @@ def _with_backend(tokenizer: Any, backend: Any) -> Any:
     return type(tokenizer)(tokenizer_object=backend, chat_template=tokenizer.chat_template, **given)
 
 
-def _targets(recipe: Recipe, run: Run, rows: Sequence[Row], tokenizer: Any) -> Targets:
+def _targets(run: Run, rows: Sequence[Row], tokenizer: Any, vocabulary: int) -> Targets:
     """What the recipe's loss compares with. Another tokenizer is refused unless the loss can do without the same."""
-    section = recipe.train
+    section = run.recipe.train
     needs, must_match = LOSSES[section.loss] if section.loss in LOSSES else _unknown(section.loss)
     if needs == "tokens":
         return tokens
     if needs in ("topk", "sampled"):
         from spiritsafe.distill.steps.cache import cached_targets
 
-        return cached_targets(run, needs, tokenizer)
-    folder = weights_folder(recipe.teacher.source)
+        return cached_targets(run, needs, tokenizer, vocabulary)
+    folder = weights_folder(run.recipe.teacher.source)
     own = load_tokenizer(folder)
     teacher = load_model(folder, torch.bfloat16 if section.precision == "bfloat16" else torch.float32)
     if same_tokens(tokenizer, own):
