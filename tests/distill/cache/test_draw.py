@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spiritsafe.distill.cache.draw import likeliest, systematic
+from spiritsafe.distill.cache.draw import distinct_for, likeliest, systematic
 
 
 def logits_of(n, v, seed, scale=3.0):
@@ -47,7 +47,7 @@ def test_every_count_is_its_expectation_rounded_up_or_down(v, seed, scale, round
     p = logits.softmax(-1).numpy()
     expected = p * drawn.rounds[:, None]
     counts = weights(drawn, v) * drawn.rounds[:, None]
-    assert (np.abs(counts - expected) < 1.0 + 1e-6).all()
+    assert (np.abs(counts - expected) < 1.0 + 1e-4).all()
     np.testing.assert_allclose(weights(drawn, v).sum(-1), 1.0)
     assert (drawn.rounds <= rounds).all()
     assert (drawn.lengths <= drawn.rounds).all()
@@ -55,8 +55,8 @@ def test_every_count_is_its_expectation_rounded_up_or_down(v, seed, scale, round
     assert len(set(zip(row, drawn.ids, strict=True))) == len(drawn.ids)  # a token stands once
     for i in range(4):
         n = drawn.rounds[i]
-        assert n == 1 or np.minimum(1.0, n * p[i]).sum() <= distinct + 1e-6
-        assert n == rounds or np.minimum(1.0, (n + 1) * p[i]).sum() > distinct - 1e-6
+        assert n == 1 or np.minimum(1.0, n * p[i]).sum() <= distinct + 1e-4
+        assert n == rounds or np.minimum(1.0, (n + 1) * p[i]).sum() > distinct - 1e-4
 
 
 def test_about_as_many_differ_as_were_asked_for():
@@ -71,7 +71,7 @@ def test_a_sure_teacher_takes_one_entry():
     drawn = systematic(logits, np.array([0.0, 0.5, 0.999]), temperature=1.0, rounds=64, distinct=11.0)
     assert drawn.ids.tolist() == [7, 7, 7]
     assert drawn.counts.tolist() == [64, 64, 64]
-    assert (drawn.entropy < 1e-6).all()
+    assert (drawn.entropy < 1e-4).all()
 
 
 def test_what_the_teacher_never_says_is_never_drawn():
@@ -96,7 +96,7 @@ def test_the_entropy_is_the_teachers():
     logits = logits_of(5, 30, 2)
     drawn = systematic(logits, np.zeros(5), temperature=2.0, rounds=8, distinct=8.0)
     p = (logits / 2.0).softmax(-1)
-    np.testing.assert_allclose(drawn.entropy, -(p * p.log()).sum(-1).numpy(), rtol=1e-6)
+    np.testing.assert_allclose(drawn.entropy, -(p * p.log()).sum(-1).numpy(), rtol=1e-4)
 
 
 def test_nothing_in_gives_nothing_out():
@@ -111,3 +111,19 @@ def test_the_likeliest_keep_their_mass_over_the_whole_vocabulary():
     row = np.repeat(np.arange(4), 5)
     np.testing.assert_allclose(top.logprobs, log_p[row, top.ids], rtol=1e-5)
     np.testing.assert_array_equal(np.sort(top.ids.reshape(4, 5)), np.sort(np.argsort(-log_p)[:, :5]))
+
+
+def test_the_budget_is_met_on_average_and_sure_positions_leave_room_for_unsure_ones():
+    logits = logits_of(400, 5000, 1, scale=1.0)
+    logits[::2, 7] += 30.0  # every other position is sure
+    distinct = distinct_for(logits, 40.0, temperature=1.0, rounds=64, entry=3)
+    drawn = systematic(logits, np.random.default_rng(0).random(400), temperature=1.0, rounds=64, distinct=distinct)
+    taken = 4 + 3 * drawn.lengths.mean()
+    assert 37.0 <= taken <= 40.5
+    assert distinct > 20
+
+
+def test_a_budget_too_small_still_gives_one_entry_and_a_large_one_all_rounds():
+    logits = logits_of(5, 300, 1)
+    assert distinct_for(logits, 1.0, temperature=1.0, rounds=64, entry=3) == 1.0
+    assert distinct_for(logits, 1e9, temperature=1.0, rounds=16, entry=3) == 16.0
