@@ -234,8 +234,8 @@ def speed(vocabulary: int, rows: int) -> None:
     likeliest(logits, temperature=1.0, k=64)
     top = time.perf_counter() - top
     rates = ANSWER / drawing, ANSWER / top, rows * ANSWER / reading
-    print(f"\nvocabulary {vocabulary:,}: tokens/s drawn {rates[0]:,.0f} (top-64 {rates[1]:,.0f}), read {rates[2]:,.0f}; "
-          f"{manifest.bytes_per_position:.1f} bytes a token")  # fmt: skip
+    print(f"\nvocabulary {vocabulary:,}, tokens/s: drawn {rates[0]:,.0f} (top-64 {rates[1]:,.0f}), "
+          f"read {rates[2]:,.0f}; {manifest.bytes_per_position:.1f} bytes a token")  # fmt: skip
 
 
 def main() -> None:
