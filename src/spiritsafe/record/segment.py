@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 ROW_GROUP = 4096
-COMPRESSION_LEVEL = 3
+COMPRESSION_LEVEL = 1
 MARK_BYTES = 8
 
 _JSON_FIELDS = ("params", "extra", "messages", "sketch")
@@ -35,8 +37,10 @@ _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Excha
 _encoder = msgspec.json.Encoder(order="sorted")
 _envelope_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Envelope)
 _content_decoder = msgspec.json.Decoder(StoredContent)
+_NO_CONTENT = StoredContent()
 
 
+@functools.cache
 def column_kinds() -> dict[str, str]:
     """Return the columns in order with their kinds (``string, int64, float64, time, binary, bool``).
 
@@ -60,19 +64,21 @@ class Stored(NamedTuple):
 
 def columns(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     """Spread rows over columns."""
-    out: dict[str, list[Any]] = {name: [] for name in column_kinds()}
-    for number, row, link in entries:
-        envelope = _envelope_decoder.decode(row.envelope)
-        content = _content_decoder.decode(row.content) if row.content is not None else StoredContent()
-        out["row"].append(number)
-        for name in _ENVELOPE_FIELDS:
-            out[name].append(_text(getattr(envelope, name)))
-        for name in CONTENT_FIELDS:
-            out[name].append(_text(getattr(content, name)))
-        out["salt"].append(row.salt)
-        out["commitment"].append(row.commitment)
-        out["mark"].append(link[:MARK_BYTES])
-        out["pruned"].append(row.content is None)
+    stored = [entry.row for entry in entries]
+    envelopes = [_envelope_decoder.decode(row.envelope) for row in stored]
+    contents = [_NO_CONTENT if row.content is None else _content_decoder.decode(row.content) for row in stored]
+    out: dict[str, list[Any]] = {}
+    for name in column_kinds():
+        holders = contents if name in CONTENT_FIELDS else envelopes
+        if name in _JSON_FIELDS:
+            out[name] = [bytes(raw).decode() or None for raw in map(attrgetter(name), holders)]
+        elif name in Exchange.__struct_fields__:
+            out[name] = list(map(attrgetter(name), holders))
+    out["row"] = [entry.number for entry in entries]
+    out["salt"] = [row.salt for row in stored]
+    out["commitment"] = [row.commitment for row in stored]
+    out["mark"] = [entry.link[:MARK_BYTES] for entry in entries]
+    out["pruned"] = [row.content is None for row in stored]
     return out
 
 
@@ -165,6 +171,7 @@ def _kind(annotation: Any) -> str:
     return "string"  # a Literal of strings
 
 
+@functools.cache
 def _arrow_schema() -> pa.Schema:
     kinds = {
         "string": pa.string(),
@@ -176,12 +183,6 @@ def _arrow_schema() -> pa.Schema:
     }
     fields = [pa.field(name, kinds[kind]) for name, kind in column_kinds().items()]
     return pa.schema(fields, metadata={"format": SEGMENT})
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, msgspec.Raw):
-        return bytes(value).decode() or None
-    return value
 
 
 def _values(column: Any) -> list[Any]:
