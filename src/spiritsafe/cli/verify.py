@@ -1,0 +1,83 @@
+"""``spiritsafe verify``: is a record as it was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spiritsafe.cli.output import Json, emit_json, emit_table
+from spiritsafe.cli.progress import progress
+from spiritsafe.errors import InputError
+
+if TYPE_CHECKING:
+    from spiritsafe.record.verify import Verification
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(verify)
+
+
+def verify(
+    data: Annotated[Path, typer.Argument(help="The data folder, or the record in it.")],
+    key: Annotated[
+        str | None, typer.Option(help="The fingerprint the signing key must have, from a source you trust.")
+    ] = None,
+    head: Annotated[
+        list[Path] | None, typer.Option(help="A head published before (`spiritsafe record head`); may be repeated.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check every row, segment and signature of a record; exit 0 if intact, 1 if broken.
+
+    Names the first wrong place. Rows cut off together with a head put back from an earlier day, or everything signed
+    anew with a stolen key, only a head kept elsewhere can show: give it with --head.
+    """
+    from spiritsafe.record.layout import record_folder
+    from spiritsafe.record.verify import verify as check
+
+    folder = record_folder(data)
+    heads = [_read(path) for path in head or ()]
+    with progress("verify", _rows(folder), "rows") as tell:
+        found = check(folder, key=key, heads=heads, progress=lambda done, _: tell(done))
+    if json:
+        emit_json(found)
+    else:
+        _tell(found)
+    raise typer.Exit(0 if found.verdict == "intact" else 1)
+
+
+def _tell(found: Verification) -> None:
+    typer.echo(found.verdict)
+    if found.problem is not None:
+        row = "" if found.problem.row is None else f", row {found.problem.row}"
+        typer.echo(f"{found.problem.where}{row}: {found.problem.message} (step {found.problem.step})")
+    lines = [
+        ("rows", found.rows),
+        ("under a signature", found.signed),
+        ("segments", found.segments),
+        ("journals", found.journals),
+        ("pruned rows", found.pruned),
+        ("key", found.key or None),
+        ("link after the last row", found.link or None),
+    ]
+    emit_table(("checked", ""), lines)
+    for note in found.notes:
+        typer.echo(f"note: {note}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"the head can't be read: {error.strerror}", remedy="Check --head", where=str(path)) from error
+
+
+def _rows(folder: Path) -> int:
+    """About how many rows there are, for the progress line alone."""
+    from spiritsafe.record.layout import layout
+
+    found = layout(folder)
+    return max((*found.manifests, *found.journals), default=0)
