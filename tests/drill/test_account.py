@@ -66,8 +66,11 @@ def decision(
     )
 
 
-def reckon(play: Scenario, told: list[account.Asked], decisions: list[Decision], intact: bool = True) -> Outcome:
-    return account.outcome(play, ids(play), told, 100, decisions, BEGAN, 120.0, intact=intact)
+def reckon(
+    play: Scenario, told: list[account.Asked], decisions: list[Decision], *, intact: bool = True, judged: int = 2
+) -> Outcome:
+    who = of_kind(play, RING)[:judged]
+    return account.outcome(play, ids(play), told, 100, decisions, BEGAN, 120.0, judged=who, intact=intact)
 
 
 def test_the_record_tells_which_tasks_were_answered(play: Scenario) -> None:
@@ -144,6 +147,13 @@ def test_a_released_account_is_bound_no_longer(play: Scenario) -> None:
     let_go = msgspec.structs.replace(whole, released=(everyone[-1],))
     assert reckon(play, [], [whole]).touched == 1
     assert reckon(play, [], [let_go]).passed
+
+
+def test_a_machine_that_was_too_slow_is_said_to_be(play: Scenario) -> None:
+    said = reckon(play, [], [], judged=1).failures
+    assert said[0] == "The ring was not stopped."
+    assert "too slow: when the time was up, 1 of 2 members" in said[1]
+    assert len(reckon(play, [], [decision(of_kind(play, RING), "suspend")], judged=1).failures) == 0
 
 
 def test_a_broken_record_fails_the_drill(play: Scenario) -> None:

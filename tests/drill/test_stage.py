@@ -22,12 +22,10 @@ def test_a_free_port_can_be_bound() -> None:
 
 
 def test_the_gateways_settings_are_ones_it_knows(tmp_path: Path) -> None:
-    made = msgspec.convert(stage.settings(tmp_path, 1234, "smollm2", tmp_path / "policy.yaml"), Settings, strict=True)
+    made = msgspec.convert(stage.settings(tmp_path, 1234, "smollm2"), Settings, strict=True)
     assert (made.port, made.teacher) == (1234, "smollm2")
     assert made.trust.proxies == ("127.0.0.1/32",)
-    assert made.watch.policy == str(tmp_path / "policy.yaml")
-    without = msgspec.convert(stage.settings(tmp_path, 1, "smollm2", None), Settings, strict=True)
-    assert without.watch.policy is None
+    assert made.watch.enabled
 
 
 def test_every_actor_gets_an_account_and_a_key_and_only_hashes_of_cards(tmp_path: Path) -> None:
@@ -54,7 +52,7 @@ def test_a_gateway_that_fails_says_its_own_last_words(tmp_path: Path) -> None:
     folder.mkdir()
     waited: list[float] = []
     with pytest.raises(ResourceError, match="before it was ready") as caught:  # noqa: SIM117
-        with stage.raised(folder, tmp_path / "data", "no-such-teacher", None, waited.append):
+        with stage.raised(folder, tmp_path / "data", "no-such-teacher", waited.append):
             raise AssertionError("it never starts")
     assert str(folder / "gateway.log") in str(caught.value)
     assert (folder / "gateway.log").read_text().strip()

@@ -28,7 +28,9 @@ STOP = strictness("suspend")
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it, in counts. ``touched`` are honest accounts that a decision in force hindered."""
+    """What came of it, in counts. ``touched`` are honest accounts that a decision in force hindered, ``judged`` the
+    ring members that asked enough to be judged at all.
+    """
 
     members: int
     stopped: int
@@ -42,6 +44,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     got: int
     wanted: int
     stopped_at: float | None
+    judged: int
     record_intact: bool
     seconds: float
 
@@ -58,6 +61,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             said.append("The ring was not stopped.")
         elif self.stopped < self.members:
             said.append(f"Only {self.stopped} of {self.members} ring members were stopped.")
+        if self.stopped < self.members and self.judged < self.members:
+            said.append(
+                f"The machine was too slow: when the time was up, {self.judged} of {self.members} members had asked "
+                "enough to be judged."
+            )
         if self.touched:
             said.append(f"{self.touched} of {self.honest} honest accounts were sanctioned.")
         if not self.record_intact:
@@ -179,6 +187,7 @@ def outcome(
     began: datetime,
     seconds: float,
     *,
+    judged: Iterable[str],
     intact: bool,
 ) -> Outcome:
     """Hold what happened against who everybody was."""
@@ -206,6 +215,7 @@ def outcome(
         got=len(got),
         wanted=len(sought),
         stopped_at=max(since) if since and members <= stopped.keys() else None,
+        judged=len(members.intersection(judged)),
         record_intact=intact,
         seconds=seconds,
     )

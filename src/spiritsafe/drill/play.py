@@ -110,13 +110,17 @@ async def _act(
             asked = msgspec.structs.replace(ask, max_tokens=limit)
             played = await _ask(client, actor, asked, place, model, began)
             tell(played)
-            await stop.pause(_rest(rng, actor.pause, played.outcome))
+            await stop.pause(_rest(rng, actor, played))
 
 
-def _rest(rng: Random, pause: float, outcome: Outcome) -> float:
-    """Seconds until the next request: as people and loops pause, and longer after a refusal."""
-    patience = 1.0 if outcome == "served" else 2.0
-    return patience * pause * min(rng.lognormvariate(0.0, 0.6), 4.0)
+def _rest(rng: Random, actor: Actor, played: Played) -> float:
+    """Seconds until the next request: as people and loops pause, and longer after a refusal.
+
+    Who is honest comes back later when answers are slow; the ring's scripts don't care.
+    """
+    patience = 1.0 if played.outcome == "served" else 2.0
+    rest = patience * actor.pause * min(rng.lognormvariate(0.0, 0.6), 4.0)
+    return rest if actor.kind == RING else rest + played.seconds
 
 
 async def _ask(client: AsyncOpenAI, actor: Actor, ask: Ask, place: int | None, model: str, began: float) -> Played:

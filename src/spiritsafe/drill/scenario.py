@@ -57,9 +57,9 @@ QUICK = Size(
     members=11,
     corpus=360,
     fraction=0.8,
-    exchanges=640,
-    deadline=230.0,
-    budget=320.0,
+    exchanges=900,
+    deadline=270.0,
+    budget=335.0,
     brevity=0.6,
 )
 FULL = Size(

@@ -47,7 +47,7 @@ def free_port() -> int:
         return port
 
 
-def settings(data: Path, port: int, teacher: str, policy: Path | None) -> dict[str, object]:
+def settings(data: Path, port: int, teacher: str) -> dict[str, object]:
     """The gateway's settings for a drill: this machine as the trusted proxy, a watcher that looks often,
     and segments small enough that several are sealed within minutes.
     """
@@ -58,7 +58,7 @@ def settings(data: Path, port: int, teacher: str, policy: Path | None) -> dict[s
         "teacher": teacher,
         "trust": {"proxies": ["127.0.0.1/32"]},
         "record": {"roll_rows": 250},
-        "watch": {"every": "2s", **({"policy": str(policy)} if policy else {})},
+        "watch": {"every": "2s"},
         "timeouts": {"first_byte": "2m", "idle": "2m"},
     }
 
@@ -76,9 +76,7 @@ def cast_into(scenario: Scenario, data: Path) -> tuple[dict[str, str], dict[str,
 
 
 @contextmanager
-def raised(
-    out: Path, data: Path, teacher: str, policy: Path | None, waiting: Callable[[float], None]
-) -> Iterator[Stage]:
+def raised(out: Path, data: Path, teacher: str, waiting: Callable[[float], None]) -> Iterator[Stage]:
     """Start ``spiritsafe serve`` on ``data`` and stop it, with all its children, at the end.
 
     ``waiting`` is called with the seconds passed until it is ready. Raises ``ResourceError`` with the
@@ -86,10 +84,18 @@ def raised(
     """
     port = free_port()
     config, log = out / "gateway.yaml", out / "gateway.log"
-    config.write_text(json.dumps(settings(data, port, teacher, policy), indent=1), encoding="utf-8")
+    config.write_text(json.dumps(settings(data, port, teacher), indent=1), encoding="utf-8")
     command = [sys.executable, "-c", "from spiritsafe.cli import main; main()", "serve", "--config", str(config)]
     with log.open("wb") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said, stdin=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdout=said,
+            stderr=said,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            # Threads that wait for each other by spinning bring a model on busy cores almost to a stop.
+            env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+        )
     try:
         _until_ready(process, port, log, waiting)
         yield Stage(url=f"http://127.0.0.1:{port}", data=data, log=log, pid=process.pid)

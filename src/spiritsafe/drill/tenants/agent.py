@@ -79,6 +79,6 @@ KIND = Kind(
     name="agent",
     about="an automated loop that asks for its next tool call",
     asks=asks,
-    pause=5.0,
+    pause=4.0,
     clients=("agent-runtime/0.9 openai-python/2.4",),
 )

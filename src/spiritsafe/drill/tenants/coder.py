@@ -159,6 +159,6 @@ KIND = Kind(
     name="coder",
     about="developers of one team: one card, one office network, one editor plug-in",
     asks=asks,
-    pause=10.0,
+    pause=8.0,
     clients=("editor-plugin/1.8 openai-node/5.1",),
 )

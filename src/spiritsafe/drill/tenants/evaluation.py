@@ -88,6 +88,6 @@ KIND = Kind(
     name="evaluation",
     about="a benchmark run: one rigid template, short answers, temperature 0",
     asks=asks,
-    pause=4.0,
+    pause=3.0,
     clients=("lm-eval/0.4", "openai-python/2.4"),
 )

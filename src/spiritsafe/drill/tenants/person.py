@@ -327,6 +327,6 @@ KIND = Kind(
     name="person",
     about="asks about a few interests of their own, in their own voice",
     asks=asks,
-    pause=12.0,
+    pause=8.0,
     clients=("Mozilla/5.0 (chat)", "okhttp/4.12", "openai-python/2.4", "Mozilla/5.0 (chat; mobile)"),
 )

@@ -66,6 +66,6 @@ KIND = Kind(
     name="student",
     about="homework in mathematics, sometimes asking for the steps",
     asks=asks,
-    pause=12.0,
+    pause=8.0,
     clients=("Mozilla/5.0 (chat)", "Mozilla/5.0 (chat; mobile)"),
 )

@@ -224,6 +224,6 @@ KIND = Kind(
     name="support",
     about="a company's help desk bot: one fixed system prompt, its customers' words",
     asks=asks,
-    pause=6.0,
+    pause=5.0,
     clients=("openai-node/5.1", "langchain/0.3"),
 )

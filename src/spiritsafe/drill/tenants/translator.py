@@ -185,6 +185,6 @@ KIND = Kind(
     name="translator",
     about="a translation batch: many languages through one instruction",
     asks=asks,
-    pause=5.0,
+    pause=4.0,
     clients=("langchain/0.3", "openai-python/1.99"),
 )

@@ -1,0 +1,225 @@
+"""The drill, read from top to bottom: cast, calibrate, raise the gateway, play, stop, verify, reckon, tell."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from spiritsafe.detect import calibrate
+from spiritsafe.detect import reference as references
+from spiritsafe.drill import looks, stage, telling
+from spiritsafe.drill.board import Board
+from spiritsafe.drill.crowd import crowd
+from spiritsafe.drill.onlooker import Duty, Onlooker
+from spiritsafe.drill.play import Played, Stop, play
+from spiritsafe.drill.scenario import RING, Scenario, Size, scenario
+from spiritsafe.drill.screen import Screen
+from spiritsafe.errors import ResourceError
+from spiritsafe.evidence import report
+from spiritsafe.policy import rules
+from spiritsafe.record.reader import read
+from spiritsafe.record.verify import verify
+from spiritsafe.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spiritsafe.drill.account import Outcome
+
+TEACHER = "smollm2"
+CROWD = 2000
+CROWD_SEED = 1_000_003
+"""Added to the drill's own seed: the crowd and the cast never have one in common."""
+
+AFTERMATH = 25.0
+"""Seconds that the play goes on at least once the whole ring is stopped, to see what it is refused."""
+
+LOOKS = 60
+
+
+class Drilled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a drill comes to: the outcome, where everything lies, and what the seconds went into."""
+
+    passed: bool
+    verdict: str
+    outcome: Outcome
+    report: str
+    data: str
+    setup_seconds: float
+    play_seconds: float
+    whole_seconds: float
+
+
+def drill(out: Path, size: Size, seed: int, *, quiet: bool = False) -> Drilled:
+    """Play the affair in ``out``, which must be empty or not there, and write the report into it.
+
+    Raises ``ResourceError`` if the folder can't be used, or the gateway or its model do not come up.
+    """
+    started = time.monotonic()
+    data = _prepare(out)
+    cast = scenario(seed, size)
+    ids, secrets = stage.cast_into(cast, data)
+    board = Board(target=size.exchanges, deadline=size.deadline, line=looks.line(len(ids), rules.default().fdr))
+    with Screen(board, quiet=quiet) as screen:
+        screen.update(stage="calibrating on a simulated honest crowd")
+        reference = _calibrated(out / "reference", size, seed)
+        waiting = f"starting the gateway and the model {TEACHER}"
+        with stage.raised(out, data, TEACHER, lambda _: screen.update(stage=waiting)) as gateway:
+            setup = time.monotonic() - started
+            board.deadline = max(60.0, min(size.deadline, size.budget - setup))
+            began = datetime.now(UTC)
+            told = _play(cast, gateway, ids, secrets, reference, board, screen, began)
+            seconds = board.now
+            screen.update(stage="stopping the gateway")
+        screen.update(stage="verifying the record")
+        found = _found(cast, ids, data, reference, began, seconds, told)
+        outcome = telling.reckon(found)
+        screen.update(stage="writing the report")
+        path = report.write(telling.affair(found, outcome), out / "report.html")
+        screen.update(stage="done")
+    return Drilled(
+        passed=outcome.passed,
+        verdict=telling.verdict(outcome),
+        outcome=outcome,
+        report=str(path),
+        data=str(data),
+        setup_seconds=round(setup, 1),
+        play_seconds=round(seconds, 1),
+        whole_seconds=round(time.monotonic() - started, 1),
+    )
+
+
+def _prepare(out: Path) -> Path:
+    data = out / "data"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise ResourceError("the folder is not empty", where=str(out), remedy="Name another with --out.")
+        data.mkdir(mode=0o700)
+    except OSError as error:
+        reason = f"the folder can't be used: {error.strerror}"
+        raise ResourceError(reason, where=str(out), remedy="Name another with --out.") from error
+    return data
+
+
+def _calibrated(path: Path, size: Size, seed: int) -> references.Reference:
+    """Build the reference in a process of its own, whose memory goes back with it, and read it."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pool.submit(build_reference, path, size.honest, seed + CROWD_SEED).result()
+    return references.load(path)
+
+
+def build_reference(path: Path, honest: dict[str, int], seed: int) -> None:
+    """Calibrate the detectors on a simulated crowd of the same kinds of tenants and write that down."""
+    exchanges = sorted(crowd(seed, honest, CROWD), key=lambda exchange: exchange.time)
+    source = "a simulated crowd of the same kinds of honest tenants, with another seed"
+    calibrate.reference_of_exchanges(exchanges, made=datetime.now(UTC), source=source).save(path)
+
+
+def _play(
+    cast: Scenario,
+    gateway: stage.Stage,
+    ids: dict[str, str],
+    secrets: dict[str, str],
+    reference: references.Reference,
+    board: Board,
+    screen: Screen,
+    began: datetime,
+) -> list[Played]:
+    """Everybody talks until the ring is stopped and its refusals were seen, or until there is no time left."""
+    names = {account_id: name for name, account_id in ids.items()}
+    told: list[Played] = []
+
+    def tell(played: Played) -> None:
+        told.append(played)
+        board.tell(played)
+
+    onlooker = Onlooker(gateway.data / "record", reference, names, board)
+    with (
+        open_store(f"sqlite:///{gateway.data.absolute() / 'spiritsafe.db'}") as store,
+        ThreadPoolExecutor(1, "drill-onlooker") as thread,
+    ):
+        looking = thread.submit(onlooker.run)
+        try:
+            duty = Duty(store, names, board, began)
+            asyncio.run(_until_over(cast, gateway, secrets, board, screen, duty, tell))
+            duty.look()
+        finally:
+            onlooker.close()
+        looking.result()
+    return told
+
+
+async def _until_over(
+    cast: Scenario,
+    gateway: stage.Stage,
+    secrets: dict[str, str],
+    board: Board,
+    screen: Screen,
+    duty: Duty,
+    tell: Callable[[Played], None],
+) -> None:
+    stop, clock = Stop(), time.monotonic()
+    members = {actor.name for actor in cast.actors if actor.kind == RING}
+
+    async def keep() -> None:
+        stopped_at: float | None = None
+        while not stop.over:
+            board.now = time.monotonic() - clock
+            await asyncio.to_thread(duty.look)
+            screen.update(stage="playing")
+            if stopped_at is None and members <= await asyncio.to_thread(duty.stopped):
+                stopped_at = board.now
+            seen = stopped_at is not None and board.now - stopped_at >= AFTERMATH
+            if board.now >= board.deadline or (seen and board.count >= board.target):
+                stop.now()
+            await stop.pause(0.5)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(keep())
+        group.create_task(play(cast, f"{gateway.url}/v1", secrets, TEACHER, stop, tell, clock))
+    board.now = time.monotonic() - clock
+
+
+def _found(
+    cast: Scenario,
+    ids: dict[str, str],
+    data: Path,
+    reference: references.Reference,
+    began: datetime,
+    seconds: float,
+    told: list[Played],
+) -> telling.Found:
+    """What the record and the store say, once everything has stopped."""
+    verification = verify(data / "record")
+    exchanges = tuple(exchange for _, exchange in read(data / "record"))
+    with open_store(f"sqlite:///{data.absolute() / 'spiritsafe.db'}") as store:
+        decisions = tuple(store.decisions())
+    times = [seconds * (n + 1) / LOOKS for n in range(LOOKS)]
+    return telling.Found(
+        scenario=cast,
+        ids=ids,
+        began=began,
+        seconds=seconds,
+        exchanges=exchanges,
+        decisions=decisions,
+        looks=tuple(looks.replay(exchanges, reference, began, times)),
+        verification=verification,
+        answered=sum(one.outcome == "served" for one in told),
+        fdr=rules.default().fdr,
+        reference=reference.because(),
+        parameters=(
+            ("seed", str(cast.seed)),
+            ("model", TEACHER),
+            ("accounts", str(len(ids))),
+            ("policy", rules.default().digest()),
+            ("reference", reference.digest()),
+        ),
+    )

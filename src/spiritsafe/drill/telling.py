@@ -1,0 +1,235 @@
+"""From the reckoning to the report: the affair as plain values, every number taken from the record or the store."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from spiritsafe import __version__
+from spiritsafe.drill import account, looks
+from spiritsafe.drill.scenario import RING
+from spiritsafe.drill.tenants import KINDS
+from spiritsafe.evidence.svg import clock
+from spiritsafe.evidence.types import Affair, Check, Fact, Kind, Link, Wealth
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from spiritsafe.drill.account import Outcome
+    from spiritsafe.drill.looks import Look
+    from spiritsafe.drill.scenario import Scenario
+    from spiritsafe.record.exchange import Exchange
+    from spiritsafe.record.verify import Verification
+    from spiritsafe.store.models import Decision
+
+WORDS = {"payment": "card", "place": "network", "client": "client", "system": "system prompt"}
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left when the gateway has stopped: the record, the decisions, the looks, and how it was all set up."""
+
+    scenario: Scenario
+    ids: dict[str, str]
+    began: datetime
+    seconds: float
+    exchanges: tuple[Exchange, ...]
+    decisions: tuple[Decision, ...]
+    looks: tuple[Look, ...]
+    verification: Verification
+    answered: int
+    fdr: float
+    reference: str
+    parameters: tuple[tuple[str, str], ...]
+
+
+def reckon(found: Found) -> Outcome:
+    """What came of it."""
+    told = account.asked(found.scenario, found.ids, found.exchanges, found.began)
+    tokens = sum(exchange.completion_tokens or 0 for exchange in found.exchanges)
+    return account.outcome(
+        found.scenario,
+        found.ids,
+        told,
+        tokens,
+        found.decisions,
+        found.began,
+        found.seconds,
+        judged=found.looks[-1].wealth,
+        intact=found.verification.verdict == "intact" and _complete(found),
+    )
+
+
+def affair(found: Found, outcome: Outcome) -> Affair:
+    """Everything that the report shows."""
+    names = {account_id: name for name, account_id in found.ids.items()}
+    last = found.looks[-1]
+    tokens: dict[str, int] = defaultdict(int)
+    for exchange in found.exchanges:
+        tokens[exchange.account_id] += exchange.completion_tokens or 0
+    told = account.asked(found.scenario, found.ids, found.exchanges, found.began)
+    stopped = account.bound(found.decisions, account.SANCTION)
+    line = looks.line(max(one.tested for one in found.looks), found.fdr)
+    return Affair(
+        title="The affair, played on this machine",
+        verdict=verdict(outcome),
+        passed=outcome.passed,
+        summary=summary(outcome),
+        made=f"{found.began:%Y-%m-%d %H:%M} UTC",
+        version=__version__,
+        seconds=found.seconds,
+        corpus=outcome.corpus,
+        line=line,
+        line_name=f"the line at a false discovery rate of {found.fdr:.0%}",
+        kinds=(*(Kind(k.name, k.about) for k in KINDS.values()), Kind(RING, "a harvest in disjoint shares", ring=True)),
+        facts=_facts(outcome),
+        parties=tuple(
+            account.parties(
+                found.scenario,
+                found.ids,
+                told,
+                tokens,
+                stopped,
+                _shares(last),
+                {f.subject: (looks.against(f), looks.strongest(f)) for f in last.findings if f.subject in names},
+            )
+        ),
+        asked=tuple(told),
+        wealth=tuple(_wealth(found, names)),
+        links=_links(last),
+        rings=tuple(d.accounts for d in found.decisions if d.subject_kind == "ring" and d.action == "suspend"),
+        rulings=tuple(account.rulings(found.decisions, names, found.began)),
+        checks=_checks(found),
+        assumptions=(found.reference, *ASSUMPTIONS),
+        limits=LIMITS,
+        parameters=found.parameters,
+    )
+
+
+def verdict(outcome: Outcome) -> str:
+    """The headline."""
+    if outcome.passed:
+        return "The ring was stopped. No honest account was touched."
+    return " ".join(outcome.failures) or "Nothing was shown."
+
+
+def summary(outcome: Outcome) -> str:
+    """What happened, in a few sentences."""
+    when = "" if outcome.stopped_at is None else f" after {clock(outcome.stopped_at)} minutes"
+    end = f"{outcome.stopped} of {outcome.members} were suspended{when}" if outcome.stopped else "none was stopped"
+    return (
+        f"{outcome.honest} honest accounts and {outcome.members} that worked together talked to one model through the "
+        f"gateway for {clock(outcome.seconds)} minutes. The {outcome.members} were after {outcome.corpus} tasks and "
+        f"the reasoning to them, in disjoint shares. Of them {end}. {outcome.got} tasks had been answered by the end."
+    )
+
+
+def _facts(outcome: Outcome) -> tuple[Fact, ...]:
+    share = outcome.got / outcome.corpus if outcome.corpus else 0.0
+    return (
+        Fact(f"{outcome.served:,}", "requests answered"),
+        Fact(
+            f"{outcome.stopped} of {outcome.members}",
+            "ring accounts stopped",
+            "good" if outcome.stopped == outcome.members else "bad",
+        ),
+        Fact(
+            f"{outcome.touched} of {outcome.honest}",
+            "honest accounts touched",
+            "good" if not outcome.touched else "bad",
+        ),
+        Fact(f"{outcome.refused:,}", "requests refused"),
+        Fact(f"{share:.0%}", "of its corpus the ring got"),
+        Fact("intact" if outcome.record_intact else "broken", "the record", "good" if outcome.record_intact else "bad"),
+    )
+
+
+def _wealth(found: Found, names: Mapping[str, str]) -> list[Wealth]:
+    members = {found.ids[actor.name] for actor in found.scenario.actors if actor.kind == RING}
+    points: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    rings: dict[str, tuple[str, ...]] = {}
+    for one in found.looks:
+        for subject, value in one.wealth.items():
+            points[subject].append((one.at, value))
+        rings |= {ring.subject: ring.accounts for ring in one.rings}
+    told = []
+    for subject, line in points.items():
+        if subject in names:
+            told.append(Wealth(subject, names[subject], "member" if subject in members else "honest", tuple(line)))
+        else:
+            guilty = set(rings[subject]) & members
+            told.append(Wealth(subject, f"{len(rings[subject])} linked", "ring" if guilty else "honest", tuple(line)))
+    return told
+
+
+def _links(last: Look) -> tuple[Link, ...]:
+    found = {(link.kind, link.value): link for ring in last.rings for link in ring.links}
+    return tuple(Link(WORDS[link.kind], link.accounts, link.log10_e) for link in found.values())
+
+
+def _shares(last: Look) -> dict[str, tuple[str, ...]]:
+    shares: dict[str, dict[str, int]] = defaultdict(dict)
+    for ring in last.rings:
+        for link in ring.links:
+            for account_id in link.accounts:
+                most = shares[account_id].get(WORDS[link.kind], 0)
+                shares[account_id][WORDS[link.kind]] = max(most, len(link.accounts) - 1)
+    return {who: tuple(f"{kind} with {n}" for kind, n in sorted(what.items())) for who, what in shares.items()}
+
+
+def _complete(found: Found) -> bool:
+    """Whether every answer that a client got stands in the record."""
+    return sum(account.result(exchange.status) == "served" for exchange in found.exchanges) >= found.answered
+
+
+def _checks(found: Found) -> tuple[Check, ...]:
+    checked = found.verification
+    files = f"{checked.segments} sealed segments and {checked.journals} journals"
+    detail = f"{checked.rows} rows in {files}, the last link {checked.link[:16]}"
+    if checked.problem is not None:
+        detail = f"{checked.problem.where}: {checked.problem.message}"
+    recorded = sum(account.result(exchange.status) == "served" for exchange in found.exchanges)
+    return (
+        Check("The chain from the first row to the last", checked.verdict == "intact", detail),
+        Check(
+            "Signatures",
+            checked.verdict == "intact",
+            f"{checked.signed} of {checked.rows} rows are covered by a signature of key {checked.key[:16]}",
+        ),
+        Check(
+            "Every answer that a client got stands in the record",
+            _complete(found),
+            f"clients counted {found.answered} answers, the record has {recorded}",
+        ),
+    )
+
+
+def _paragraphs(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(part.split()) for part in text.strip().split("\n\n"))
+
+
+ASSUMPTIONS = _paragraphs("""
+Every prompt here, honest or not, was drawn from grammars written for this project. No person's text is in it.
+
+The ring hides its harvest among ordinary questions and spreads over several cards and networks. It does not vary
+its wording to evade, as a ring that knows the detectors might.
+
+To suspend a ring takes a person. The drill plays that person, who confirms whatever the policy proposes, whoever
+it concerns: a wrong proposal would have become a wrong sanction here.
+
+Client addresses come from the header of a trusted proxy, as in a real deployment. Here the actors set it themselves.
+""")
+
+LIMITS = _paragraphs("""
+It shows that the parts work together, not how often they err: that takes many rings, many seeds and real traffic.
+
+The model is a small one, since it has to run anywhere. Nothing here depends on how good its answers are.
+
+What was answered before the ring was stopped is gone. Whether a student was trained on it is another question,
+which marks and withheld twins are there to answer.
+
+To be unlike the rest is not to be guilty. The evidence says that these accounts, together, ask and phrase as no
+honest ones do. Why they do so is for a person to find out, and there is a way to appeal.
+""")
