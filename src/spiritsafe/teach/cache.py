@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,7 +96,7 @@ def _convert(gguf: Path, folder: Path) -> None:
                 local_files_only=True,
             )
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, local_files_only=True)
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError, EOFError) as error:
+    except (OSError, ValueError, LookupError, ArithmeticError, RuntimeError, EOFError, struct.error) as error:
         raise InputError(
             f"not a GGUF model that can be read: {error}",
             where=str(gguf),

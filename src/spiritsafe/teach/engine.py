@@ -120,7 +120,8 @@ class Engine:
                     if future.set_running_or_notify_cancel():
                         with _HandingOver(future.set_exception):
                             future.set_result(function())
-                self._step()
+                with _HandingOver(self._fail_all):
+                    self._step()
         for future, _ in self._jobs:
             future.cancel()
         for row in (*self._rows, *self._queue):
@@ -153,6 +154,7 @@ class Engine:
                 if not self._queue or not self._fits(len(self._rows) + 1, len(self._queue[0].draw) + HEADROOM):
                     return
                 self._rows.append(self._queue.popleft())
+            self._slots.reserve(len(self._rows), 1)
 
     def _make_room(self) -> None:
         """Send the last rows back to the queue until the rest fits. They are fed again later and go on as they were."""
@@ -247,6 +249,12 @@ class Engine:
         for row in rows:
             for draw in row.draws:
                 draw.fail(error)
+
+    def _fail_all(self, error: Exception) -> None:
+        """Something outside a row's own work failed: everyone in the batch hears of it, those in the queue go on."""
+        rows, self._rows = self._rows, []
+        for draw in (draw for row in rows for draw in row.draws):
+            draw.fail(error)
 
 
 def _goes_on(draw: Draw, logits: Tensor) -> bool:

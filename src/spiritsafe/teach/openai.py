@@ -60,6 +60,7 @@ def open_url(rest: str, options: Options) -> OpenAITeacher:
 
 class OpenAITeacher:
     """Asks over HTTP. Its logits are not ours, so it can't be marked; logprobs come where the server gives them.
+    ``url`` is the server's, up to and with ``/v1``; ``headers`` carry the key.
 
     ``generate`` has up to 8 requests under way. A busy or failing server is asked again, up to ``attempts`` times,
     after what its Retry-After says or else after a doubling pause; a stream only before its first byte.
@@ -72,8 +73,8 @@ class OpenAITeacher:
         self.terms_id = model
         self.context_length: int | None = None
         self.tokenizer: Tokenizer | None = None
-        self._url = url
-        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self.url = url
+        self.headers = {"authorization": f"Bearer {key}"} if key else {}
         self._attempts = attempts
         self._pause = pause
 
@@ -98,10 +99,10 @@ class OpenAITeacher:
     async def stream(self, prompt: Prompt, sampling: Sampling, marks: Sequence[Processor] = ()) -> AsyncIterator[Delta]:
         """See ``Teacher.stream``."""
         _refuse_marks(marks)
-        body = self._body(prompt, sampling)
+        body = self.body(prompt, sampling)
         body |= {"stream": True, "stream_options": {"include_usage": True}}
         reader = StreamReader(sampling.n)
-        async with _session(self._headers) as session, self._asked(session, _path(prompt), body) as response:
+        async with _session(self.headers) as session, self._asked(session, _path(prompt), body) as response:
             try:
                 async for line in response.content:
                     if line.startswith(b"data:"):
@@ -127,15 +128,15 @@ class OpenAITeacher:
 
     async def _generate(self, prompts: Sequence[Prompt], samplings: Sequence[Sampling]) -> list[list[Answer]]:
         gate = asyncio.Semaphore(AT_ONCE)
-        async with _session(self._headers) as session:
+        async with _session(self.headers) as session:
 
             async def one(prompt: Prompt, sampling: Sampling) -> list[Answer]:
-                async with gate, self._asked(session, _path(prompt), self._body(prompt, sampling)) as response:
+                async with gate, self._asked(session, _path(prompt), self.body(prompt, sampling)) as response:
                     try:
                         data = await response.read()
                     except (aiohttp.ClientError, TimeoutError) as error:
                         raise self._broken(f"the answer broke off: {error or type(error).__name__}") from error
-                return self._collected(self._json(data), sampling)
+                return self.read(self._json(data), sampling)
 
             try:
                 async with asyncio.TaskGroup() as group:
@@ -147,7 +148,8 @@ class OpenAITeacher:
                 raise first from None
             return [task.result() for task in tasks]
 
-    def _collected(self, body: Json, sampling: Sampling) -> list[Answer]:
+    def read(self, body: Json, sampling: Sampling) -> list[Answer]:
+        """The answers in what the server sent. Raises Unwell for anything else."""
         collector = Collector(sampling.n)
         try:
             done = [collector.add(delta) for delta in whole_deltas(body)]
@@ -157,8 +159,9 @@ class OpenAITeacher:
             raise self._broken(f"{len(done)} of {sampling.n} choices came back")
         return collector.answers()
 
-    def _body(self, prompt: Prompt, sampling: Sampling) -> Json:
-        official = urlsplit(self._url).hostname == "api.openai.com"
+    def body(self, prompt: Prompt, sampling: Sampling) -> Json:
+        """What the server is sent for a prompt."""
+        official = urlsplit(self.url).hostname == "api.openai.com"
         return request_body(self.name, prompt, sampling, limit="max_completion_tokens" if official else "max_tokens")
 
     @asynccontextmanager
@@ -170,7 +173,7 @@ class OpenAITeacher:
         for attempt in range(1, self._attempts + 1):
             last = attempt == self._attempts
             try:
-                response = await session.post(self._url + path, data=data)
+                response = await session.post(self.url + path, data=data)
             except (aiohttp.ClientError, TimeoutError) as error:
                 if last:
                     raise self._broken(f"can't be reached: {error or type(error).__name__}") from error
@@ -180,7 +183,7 @@ class OpenAITeacher:
                 if response.status == 200:
                     yield response
                     return
-                trouble = await self._refused(response)
+                trouble = await refused(response, self.url)
             if last or not isinstance(trouble, Unwell):
                 raise trouble
             await asyncio.sleep(self._wait(trouble.retry_after, attempt))
@@ -191,34 +194,6 @@ class OpenAITeacher:
             return min(retry_after, LONGEST_WAIT)
         # Spread, so that many who were refused together do not come back together.
         return min(float(self._pause * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)), LONGEST_WAIT)  # noqa: S311
-
-    async def _refused(self, response: aiohttp.ClientResponse) -> SpiritsafeError:
-        """The error that a response other than 200 stands for: Unwell if asking again may help."""
-        try:
-            text = (await response.read()).decode("utf-8", "replace")
-        except (aiohttp.ClientError, TimeoutError):
-            text = ""
-        status = response.status
-        message = f"{status}: {_message(text)}"
-        if status in CALLERS_FAULT:
-            return InputError(
-                message, where=self._url, remedy="Change the request: the teacher will not take it as it is."
-            )
-        if status in (401, 403):
-            remedy = f"Set {KEYS[0]} to a key that may use {self.name}."
-            return ResourceError(message, where=self._url, remedy=remedy)
-        if status == 402 or _field(text, "code") in USED_UP or _field(text, "type") in USED_UP:
-            return ResourceError(message, where=self._url, remedy="Add to the account's credit, or raise its limit.")
-        if status in (408, 409, 425, 429) or status >= 500:
-            after = response.headers.get("retry-after")
-            return Unwell(
-                message,
-                where=self._url,
-                remedy="Check that the teacher's server is up and well.",
-                busy=status in BUSY,
-                retry_after=_seconds(after) if after else None,
-            )
-        return ResourceError(message, where=self._url, remedy="Check the URL and the model's name.")
 
     def _json(self, data: bytes) -> Json:
         try:
@@ -232,7 +207,38 @@ class OpenAITeacher:
         return body
 
     def _broken(self, message: str) -> Unwell:
-        return Unwell(message, where=self._url, remedy="Check that the teacher's server is up and well.")
+        return Unwell(message, where=self.url, remedy="Check that the teacher's server is up and well.")
+
+
+async def refused(response: aiohttp.ClientResponse, where: str) -> SpiritsafeError:
+    """The error that a response other than 200 stands for."""
+    try:
+        text = (await response.read()).decode("utf-8", "replace")
+    except (aiohttp.ClientError, TimeoutError):
+        text = ""
+    return refusal(response.status, text, response.headers.get("retry-after"), where)
+
+
+def refusal(status: int, text: str, retry_after: str | None, where: str) -> SpiritsafeError:
+    """The error that a status other than 200 stands for: Unwell if asking again may help, InputError if the request
+    is at fault, else another ResourceError.
+    """
+    message = f"{status}: {_message(text)}"
+    if status in CALLERS_FAULT:
+        return InputError(message, where=where, remedy="Change the request: the teacher will not take it as it is.")
+    if status in (401, 403):
+        return ResourceError(message, where=where, remedy=f"Set {KEYS[0]} to a key that may use this model.")
+    if status == 402 or _field(text, "code") in USED_UP or _field(text, "type") in USED_UP:
+        return ResourceError(message, where=where, remedy="Add to the account's credit, or raise its limit.")
+    if status in (408, 409, 425, 429) or status >= 500:
+        return Unwell(
+            message,
+            where=where,
+            remedy="Check that the teacher's server is up and well.",
+            busy=status in BUSY,
+            retry_after=_seconds(retry_after) if retry_after else None,
+        )
+    return ResourceError(message, where=where, remedy="Check the URL and the model's name.")
 
 
 def _session(headers: dict[str, str]) -> aiohttp.ClientSession:
