@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import torch
 from transformers import PreTrainedModel
 
 from spiritsafe.distill import checkpoint, vocabulary
 from spiritsafe.distill.batches import encode
+from spiritsafe.distill.curve import curve_of, draw
 from spiritsafe.distill.losses import LOSSES
 from spiritsafe.distill.on_policy import OnPolicy
 from spiritsafe.distill.recipe import Recipe
 from spiritsafe.distill.rows import Row, read_rows
-from spiritsafe.distill.stages import Run
+from spiritsafe.distill.stages import Run, write_atomic
 from spiritsafe.distill.steps.types import Made, Report
 from spiritsafe.distill.student import (
     block_influence,
@@ -29,7 +31,7 @@ from spiritsafe.distill.student import (
     prune_layers,
 )
 from spiritsafe.distill.targets import Aligned, Live, Targets, same_tokens, tokens
-from spiritsafe.distill.train import Progress, train
+from spiritsafe.distill.train import Progress, read_metrics, train
 from spiritsafe.distill.weights import load_tokenizer, weights_folder
 from spiritsafe.errors import UsageError
 
@@ -66,6 +68,9 @@ def step(run: Run, report: Report) -> Made:
     final.save_pretrained(out)
     tokenizer.save_pretrained(out)
     checkpoint.discard(folder / "checkpoints")
+    curve = curve_of(read_metrics(folder / "metrics.jsonl"))
+    write_atomic(folder / "curve.json", msgspec.json.encode(curve))
+    draw(curve, folder / "curve.png", title=f"{section.loss}, {done.steps} steps, {done.tokens:,} tokens")
     outputs = [p for place in (start, out) for p in place.rglob("*") if p.is_file()]
     counts: dict[str, int | float | str] = {
         "examples": len(examples),
@@ -77,7 +82,7 @@ def step(run: Run, report: Report) -> Made:
         "parameters": parameters(final),
         "loss": section.loss,
     }
-    return Made([*outputs, folder / "metrics.jsonl"], counts)
+    return Made([*outputs, *(folder / n for n in ("metrics.jsonl", "curve.json", "curve.png"))], counts)
 
 
 def _pad(tokenizer: Any) -> int:
