@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,8 +87,7 @@ def test_problems_are_counted_and_told_and_the_rest_goes_in(tmp_path: Path) -> N
 
 
 def test_an_exchange_that_cannot_be_recorded_is_told_by_its_line(tmp_path: Path) -> None:
-    nested: object = 1
-    log = write(tmp_path / "log", row(1), row(2, messages=[{"role": "user", "content": nested}], prompt_tokens=3))
+    log = write(tmp_path / "log", row(1), row(2))
     log.write_text(log.read_text() + '{"version":1,"exchange_id":"x","time":"2026-01-01T00:00:00Z","account_id":3}\n')
     done = ingest([log], "jsonl", tmp_path / "data")
     assert (done.added, done.problems) == (2, 1)
@@ -110,3 +110,16 @@ def test_what_is_not_of_the_form_stops_before_anything(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
     with pytest.raises(InputError, match="can't be read"):
         ingest([tmp_path / "log"], "jsonl", tmp_path / "data")
+
+
+def test_an_exchange_that_is_nested_too_deeply_is_told(tmp_path: Path) -> None:
+    sizes = range(sys.getrecursionlimit() - 100, sys.getrecursionlimit() + 10)
+    deep = [{**row(n), "messages": "@"} for n in sizes]
+    log = write(tmp_path / "log", *deep)
+    lines = log.read_text().splitlines()
+    nested = [line.replace('"@"', "[" * n + "]" * n) for n, line in zip(sizes, lines, strict=True)]
+    log.write_text("\n".join([json.dumps(row(1)), *nested]))
+    done = ingest([log], "jsonl", tmp_path / "data")
+    assert done.added + done.problems == len(nested) + 1
+    assert done.problems > 0
+    assert any("deep" in problem.message or "recursion" in problem.message.lower() for problem in done.told)

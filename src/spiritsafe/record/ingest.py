@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from spiritsafe.record.exchange import Content, Exchange
     from spiritsafe.record.identity import Pseudonymizer
+    from spiritsafe.record.importers import Item
 
 # So many appends may be under way; so many problems are told in full.
 _WINDOW, _TOLD = 4096, 1000
@@ -69,29 +70,41 @@ def ingest(
         for done, found in enumerate(chosen.read(paths, options or Options()), 1):
             if done % 1000 == 0:
                 progress(done)
-            if isinstance(found, Problem):
+            future = (
+                found if isinstance(found, Problem) else _append(found, log, pseudonyms, keep_accounts, seen, unnamed)
+            )
+            if isinstance(future, Problem):
                 problems += 1
-                told += [found] if problems <= _TOLD else []
-                continue
-            exchange = _named(pseudonymous(found.exchange, pseudonyms, keep_accounts), unnamed)
-            key = _key(exchange.exchange_id)
-            if key in seen:
+                told += [future] if problems <= _TOLD else []
+            elif future is None:
                 duplicates += 1
-                continue
-            try:
-                under_way.append(log.append(exchange))
-            except InputError as error:
-                problems += 1
-                told += [Problem(found.where, error.message, error.remedy)] if problems <= _TOLD else []
-                continue
-            seen.add(key)
-            added += 1
-            if len(under_way) >= _WINDOW:
-                under_way.popleft().result()
+            else:
+                added += 1
+                under_way.append(future)
+                if len(under_way) >= _WINDOW:
+                    under_way.popleft().result()
         for future in under_way:
             future.result()
     progress(done)
     return Ingested(added=added, duplicates=duplicates, problems=problems, told=tuple(told))
+
+
+def _append(
+    item: Item, log: SealedLog, pseudonyms: Pseudonymizer, keep_accounts: bool, seen: set[int], unnamed: Counter[bytes]
+) -> Future[int] | Problem | None:
+    """Append an exchange; None for one that is there already."""
+    try:
+        exchange = _named(pseudonymous(item.exchange, pseudonyms, keep_accounts), unnamed)
+        key = _key(exchange.exchange_id)
+        if key in seen:
+            return None
+        future = log.append(exchange)
+    except InputError as error:
+        return Problem(item.where, error.message, error.remedy)
+    except RecursionError:
+        return Problem(item.where, "the exchange is nested too deeply to be recorded", "Flatten it")
+    seen.add(key)
+    return future
 
 
 def pseudonymous(exchange: Exchange, pseudonyms: Pseudonymizer, keep_accounts: bool) -> Exchange:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from spiritsafe.record.reader import follow, frame, read
 from spiritsafe.record.recover import recover, signer_of
 from spiritsafe.record.roller import Roller
 from spiritsafe.record.verify import Verification, verify
-from spiritsafe.record.writer import Limits, Pending, Roll, Writer
+from spiritsafe.record.writer import Close, Limits, Pending, Roll, Writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,7 @@ class SealedLog:
         self._folder = folder
         self._lock = lock
         self._closed = False
+        self._gate = threading.Lock()  # nothing is put behind the wish to close
         self._reduce = reducer(content, folder.parent)
         signer = signer_of(folder)
         opened = recover(folder, signer)
@@ -75,7 +77,8 @@ class SealedLog:
         refuses, BrokenRecord when it is not as it was written, InputError for a newer version.
         """
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
             lock = disk.lock(lock_path(folder), "writes to this record")
         except OSError as error:
             raise disk.trouble(error, folder) from error
@@ -121,17 +124,20 @@ class SealedLog:
 
     def roll(self) -> None:
         """Seal all rows so far into a segment; returns when it is on the disk. Raises what stood in the way."""
-        self._check_open()
         done: Future[None] = Future()
-        self._writer.put(Roll(done))
+        with self._gate:
+            self._check_open()
+            self._writer.put(Roll(done))
         done.result()
 
     def close(self) -> None:
         """Make all rows durable, sign the last head and let the folder go. Doing it again does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        self._writer.close()
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._writer.put(Close())
+        self._writer.join()
         self._roller.close()
         os.close(self._lock)
 
@@ -142,8 +148,10 @@ class SealedLog:
         self.close()
 
     def _put(self, exchange: Exchange, waiter: Waiter) -> None:
-        self._check_open()
-        self._writer.put(Pending(seal(self._reduce(exchange)), waiter))
+        pending = Pending(seal(self._reduce(exchange)), waiter)
+        with self._gate:
+            self._check_open()
+            self._writer.put(pending)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -92,9 +92,8 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="spiritsafe-record", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Make everything durable that was put, sign the last head, and end."""
-        self.put(Close())
+    def join(self) -> None:
+        """Wait until ``Close``, the last that was put, is done: everything is durable, the last head signed."""
         self._thread.join()
         self._head.close()
 

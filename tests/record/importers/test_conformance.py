@@ -105,7 +105,13 @@ def test_nonsense_is_told_and_never_crashes(form: str, seed: int, tmp_path: Path
     path = tmp_path / "nonsense"
     noise = random.Random(seed)
     whole = bytearray(log_of(form).read_bytes())
-    for data in (noise.randbytes(3000), b'{"a":1}\n[]\n3\nnull\n"x"\n{"data":[1,{}],"object":"list"}\n', b"\n\n"):
+    for data in (
+        noise.randbytes(3000),
+        b'{"a":1}\n[]\n3\nnull\n"x"\n{"data":[1,{}],"object":"list"}\n',
+        b"\n\n",
+        b"[" * 99_999,
+        b'{"a":' * 99_999,
+    ):
         path.write_bytes(data)
         told(form, path)
     for _ in range(20):

@@ -81,7 +81,7 @@ def _begins(line: str) -> bool:
     """Whether a line begins an object without ending it."""
     try:
         msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return line.lstrip().startswith("{")
     return False
 
@@ -90,6 +90,6 @@ def _whole(path: Path) -> dict[str, Any] | None:
     with open_log(path) as file:
         try:
             value = msgspec.json.decode(file.read())
-        except (msgspec.DecodeError, UnicodeDecodeError, OSError, EOFError, zlib.error):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError, EOFError, zlib.error):
             return None
     return value if isinstance(value, dict) else None

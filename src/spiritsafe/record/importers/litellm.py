@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from spiritsafe.errors import Problem
 from spiritsafe.record.exchange import Exchange
 from spiritsafe.record.importers.lines import json_documents
-from spiritsafe.record.importers.shape import answer, chat, count, first, mapping, moment, objects, text, without
+from spiritsafe.record.importers.shape import (
+    answer,
+    chat,
+    count,
+    decoded,
+    first,
+    mapping,
+    moment,
+    objects,
+    text,
+    without,
+)
 from spiritsafe.record.importers.types import Importer, Item
 
 if TYPE_CHECKING:
@@ -49,8 +58,8 @@ def _exchange(payload: dict[str, Any], where: str, options: Options) -> Found:
     if begun is None or "call_type" not in payload:
         return Problem(where, "this is no LiteLLM payload: it lacks startTime or call_type", "Check --from")
     metadata = mapping(payload.get("metadata"))
-    response = _decoded(payload.get("response"))
-    system, messages = chat(_decoded(payload.get("messages")))
+    response = _unwrapped(payload.get("response"))
+    system, messages = chat(_unwrapped(payload.get("messages")))
     completion, reasoning = _answer(response)
     usage = mapping(mapping(response).get("usage")) or mapping(metadata.get("usage_object"))
     call = str(payload["call_type"])
@@ -102,14 +111,9 @@ def _answer(response: Any) -> tuple[str | None, str | None]:
     return said if said is not None else text(choices[0].get("text")), reasoning
 
 
-def _decoded(value: Any) -> Any:
-    """Undo JSON inside a string, which some of its loggers make of messages and response."""
-    if isinstance(value, str) and value[:1] in ("{", "["):
-        try:
-            return msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            return value
-    return value
+def _unwrapped(value: Any) -> Any:
+    """Undo JSON inside a text, which some of its loggers make of messages and response."""
+    return decoded(value) if isinstance(value, str) and value[:1] in ("{", "[") else value
 
 
 IMPORTER = Importer("litellm", "LiteLLM's StandardLoggingPayload, one a line", read)

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from spiritsafe.errors import Problem
 from spiritsafe.record.exchange import Exchange, Message
 from spiritsafe.record.importers.lines import json_documents
-from spiritsafe.record.importers.shape import count, first, mapping, moment, objects, text
+from spiritsafe.record.importers.shape import count, decoded, first, mapping, moment, objects, text
 from spiritsafe.record.importers.types import Importer, Item
 
 if TYPE_CHECKING:
@@ -79,9 +77,9 @@ def _exchange(span: dict[str, Any], resource: dict[str, Any], where: str, option
     ended = moment(span.get("endTimeUnixNano"), options.zone)
     if begun is None:
         return Problem(where, f"the span {span.get('spanId')!r} has no startTimeUnixNano", "Export whole spans")
-    answers = objects(_decoded(told.get("gen_ai.output.messages")))
+    answers = objects(decoded(told.get("gen_ai.output.messages")))
     said, reasoning = _answer(answers[0]) if answers else (None, None)
-    turns = _decoded(told.get("gen_ai.input.messages"))
+    turns = decoded(told.get("gen_ai.input.messages"))
     params = {
         name.removeprefix(_PARAMS): value
         for name, value in told.items()
@@ -95,7 +93,7 @@ def _exchange(span: dict[str, Any], resource: dict[str, Any], where: str, option
         or options.account,
         model=first(told.get("gen_ai.request.model"), told.get("gen_ai.response.model")),
         endpoint=_ENDPOINTS[operation],
-        system=_text(_parts(_decoded(told.get("gen_ai.system_instructions")))) or None,
+        system=_text(_parts(decoded(told.get("gen_ai.system_instructions")))) or None,
         messages=tuple(_turn(turn) for turn in objects(turns)) if isinstance(turns, list) else None,
         completion=said,
         reasoning=reasoning,
@@ -164,15 +162,6 @@ def _value(value: Any) -> Any:
     if "kvlistValue" in value:
         return _attributes(mapping(value["kvlistValue"]).get("values"))
     return next(iter(value.values()), None)
-
-
-def _decoded(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return msgspec.json.decode(value)
-    except msgspec.DecodeError:
-        return value
 
 
 IMPORTER = Importer("otel", "OpenTelemetry GenAI spans as OTLP JSON", read)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from spiritsafe.errors import Problem
 from spiritsafe.record.exchange import Exchange, Message
-from spiritsafe.record.importers.shape import chat, count, moment
+from spiritsafe.record.importers.shape import chat, count, decoded, mapping, moment
 from spiritsafe.record.importers.types import Item
 
 if TYPE_CHECKING:
@@ -76,10 +73,7 @@ def from_row(row: dict[str, Any], where: str, options: Options) -> Found:
 
 
 def _asked(row: dict[str, Any]) -> tuple[str | None, tuple[Message, ...] | None]:
-    value = row.get("messages")
-    if isinstance(value, str):
-        with contextlib.suppress(msgspec.DecodeError):  # else it is a bare text: one user's turn
-            value = msgspec.json.decode(value)
+    value = decoded(row.get("messages"))  # a text that is no JSON is one user's turn
     system, messages = chat(_plain_turns(value))
     if messages is None and isinstance(row.get("prompt"), str):
         messages = (Message("user", row["prompt"]),)
@@ -103,9 +97,4 @@ def _text(value: Any) -> str | None:
 
 
 def _object(value: Any) -> dict[str, Any]:
-    if isinstance(value, str):
-        try:
-            value = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            return {}
-    return value if isinstance(value, dict) else {}
+    return mapping(decoded(value))

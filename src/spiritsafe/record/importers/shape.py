@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
+import msgspec
+
 from spiritsafe.record.exchange import Message, message_from, message_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,6 +38,16 @@ def moment(value: Any, zone: tzinfo) -> datetime | None:
         return _EPOCH + timedelta(seconds=value / scale)
     except OverflowError:
         return None
+
+
+def decoded(value: Any) -> Any:
+    """Undo JSON in a text; anything else, and a text that isn't JSON, stays as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return value
 
 
 def count(value: Any) -> int | None:

@@ -17,12 +17,10 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from spiritsafe.errors import Problem
 from spiritsafe.record.exchange import Exchange, Message
 from spiritsafe.record.importers.lines import text_lines
-from spiritsafe.record.importers.shape import mapping, moment
+from spiritsafe.record.importers.shape import decoded, mapping, moment
 from spiritsafe.record.importers.types import Importer, Item
 
 if TYPE_CHECKING:
@@ -134,10 +132,7 @@ def _exchange(name: str, call: _Call, options: Options) -> Found:
 def _line(line: str, changed: datetime, zone: tzinfo) -> tuple[str, datetime | None]:
     """Return a line's message and time."""
     if line.startswith("{"):
-        try:
-            record = mapping(msgspec.json.decode(line))
-        except msgspec.DecodeError:
-            return line, None
+        record = mapping(decoded(line))
         stamp = record.get("asctime", record.get("timestamp", record.get("time")))
         return str(record.get("message", "")), _short(str(stamp), changed, zone) or moment(stamp, zone)
     match = _TIME.search(line)
