@@ -26,7 +26,7 @@ def log(data: Path) -> Path:
             opened.append(
                 Exchange(
                     exchange_id=f"x{number}",
-                    time=now - timedelta(days=29 - number, minutes=1),
+                    time=now - timedelta(days=29 - number, hours=1),
                     account_id="acc",
                     model="small",
                     messages=(Message("user", f"Question {number}\x1b[31m " + "and so on " * 20),),
