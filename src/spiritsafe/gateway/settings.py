@@ -120,11 +120,15 @@ class RecordSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class WatchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The watcher: whether it runs, how often it judges what came in, and by which policy file."""
+    """The watcher: whether it runs, how often it judges what came in, by which policy file (the default one that
+    ships), and compared with which reference of honest traffic (``DATA/reference`` if there is one). Without a
+    reference it observes and accuses nobody.
+    """
 
     enabled: bool = True
     every: str = "5s"
     policy: str | None = None
+    reference: str | None = None
 
     def __post_init__(self) -> None:
         seconds(self.every)
@@ -157,6 +161,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def folder(self) -> Path:
         """The data folder."""
         return Path(self.data)
+
+    @property
+    def reference(self) -> Path:
+        """Where the reference of honest traffic is, if there is one."""
+        return Path(self.watch.reference) if self.watch.reference is not None else self.folder / "reference"
+
+    @property
+    def policy(self) -> Path | None:
+        """The policy file, ``None`` for the one that ships."""
+        return Path(self.watch.policy) if self.watch.policy is not None else None
 
     @property
     def database_url(self) -> str:

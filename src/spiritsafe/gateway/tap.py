@@ -25,7 +25,7 @@ class Tap:
     ``drop_usage`` keeps an event that holds nothing but token counts from a client that didn't ask for it.
     """
 
-    __slots__ = ("_answer", "_ask", "_dialect", "_drop_usage", "_edit", "_held", "_into", "_splitter", "ended")
+    __slots__ = ("_answer", "_ask", "_dialect", "_drop_usage", "_edit", "_held", "_into", "_splitter", "ended", "fault")
 
     def __init__(
         self,
@@ -51,34 +51,29 @@ class Tap:
             self._edit = self._translated
         self.ended = False
         """Whether the answer's end has begun."""
+        self.fault: Fault | None = None
+        """What was wrong with the bytes fed last; all before that has been given."""
 
     def feed(self, chunk: bytes) -> bytes:
-        """What may leave now. Raises ``Fault`` if the upstream speaks no events, or no JSON in them."""
+        """What may leave now. If the upstream speaks no events, or no JSON in them, ``fault`` says so afterwards."""
+        out: list[bytes] = []
         try:
-            events = self._splitter.feed(chunk)
-            if len(events) == 1 and not self.ended and self._edit is None:  # as nearly always
-                raw, data = events[0]
-                if data and self._hear(data):
-                    self._hold(raw)
-                    return b""
-                return raw
-            return b"".join([self._pass(raw, data) for raw, data in events])
+            for raw, data in self._splitter.feed(chunk):
+                ends = bool(data) and self._hears(data)
+                passed = raw if self._edit is None else self._edit(raw, data)
+                if self.ended or ends:
+                    self._hold(passed)
+                else:
+                    out.append(passed)
         except (*read.UNREADABLE, ValueError) as error:
-            raise Fault(
+            self.fault = Fault(
                 "upstream_nonsense",
                 f"the model server sent something else than events of JSON: {error}",
                 remedy="Try again; if it lasts, tell whoever runs this gateway.",
-            ) from error
+            )
+        return out[0] if len(out) == 1 else b"".join(out)
 
-    def _pass(self, raw: bytes, data: bytes) -> bytes:
-        ends = bool(data) and self._hear(data)
-        out = raw if self._edit is None else self._edit(raw, data)
-        if self.ended or ends:
-            self._hold(out)
-            return b""
-        return out
-
-    def _hear(self, data: bytes) -> bool:
+    def _hears(self, data: bytes) -> bool:
         """Whether the event must be held: the end begins with it, or it says that something went wrong."""
         return self._dialect.hear(data, self._ask, self._answer) or self._answer.error is not None
 

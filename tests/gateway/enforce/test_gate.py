@@ -133,7 +133,7 @@ async def test_a_throttled_account_has_one_request_at_a_time(door: Door) -> None
 
 async def test_a_grant_is_read_before_a_policys_decision(door: Door) -> None:
     door.decide("suspend")
-    grant = door.store.add_grant(door.account.account_id, model="small-*", purpose="p", by="me")
+    grant = door.store.add_grant(door.account.account_id, model="small-*", purpose="distil", by="me")
     seat = await door.seat()
     permit = door.admit(seat, model="small-1")
     assert (permit.grant.grant_id, permit.decision) == (grant.grant_id, None)
@@ -144,7 +144,7 @@ async def test_a_grant_is_read_before_a_policys_decision(door: Door) -> None:
 
 
 async def test_what_a_person_decided_binds_under_a_grant_too(door: Door) -> None:
-    door.store.add_grant(door.account.account_id, model="*", purpose="p", by="me")
+    door.store.add_grant(door.account.account_id, model="*", purpose="distil", by="me")
     pending = door.decide("suspend", status="pending", needs_person=True)
     assert door.admit(await door.seat()).grant is not None
     door.store.confirm(pending.decision_id, "ada", "looked at it")
@@ -156,11 +156,17 @@ async def test_what_a_person_decided_binds_under_a_grant_too(door: Door) -> None
 
 async def test_a_grant_whose_quota_is_used_up_here_covers_no_longer(door: Door) -> None:
     door.decide("suspend")
-    grant = door.store.add_grant(door.account.account_id, model="*", purpose="p", by="me", quota_tokens=10)
+    grant = door.store.add_grant(door.account.account_id, model="*", purpose="distil", by="me", quota_tokens=10)
     seat = await door.seat()
     door.gate.leave(door.admit(seat), 10)
     door.book.note(Line(seat.key.key_id, grant.grant_id, 10), 0)
     assert door.refused(seat).reason == "suspend"
+
+
+async def test_a_grant_for_another_purpose_permits_nothing(door: Door) -> None:
+    door.decide("suspend")
+    door.store.add_grant(door.account.account_id, model="*", purpose="teaching", by="me")
+    assert door.refused(await door.seat()).reason == "suspend"
 
 
 async def test_a_decision_that_has_run_out_binds_nobody(door: Door) -> None:

@@ -90,7 +90,7 @@ async def test_what_was_used_outlives_a_reload_and_limits_follow_the_store(
 
 async def test_grants_and_the_standing_decision_are_known(store: Store, account: Account, tmp_path: Path) -> None:
     _, secret = store.add_key(account.account_id)
-    grant = store.add_grant(account.account_id, model="*", purpose="p", by="me")
+    grant = store.add_grant(account.account_id, model="*", purpose="distil", by="me")
     store.decide(decision(account, "notify"))
     strict = store.decide(decision(account, "throttle"))
     roster = await fresh(store, tmp_path)

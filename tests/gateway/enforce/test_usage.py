@@ -55,7 +55,7 @@ def test_a_tally_knows_what_the_store_has_and_what_it_does_not() -> None:
 
 async def test_usage_reaches_the_store_in_batches(store: Store, key: str, tmp_path: Path) -> None:
     book = Book(store, tmp_path)
-    grant = store.add_grant(store.accounts()[0].account_id, model="*", purpose="p", by="me")
+    grant = store.add_grant(store.accounts()[0].account_id, model="*", purpose="distil", by="me")
     book.note(Line(key, grant.grant_id, 7), 0)
     book.note(Line(key, None, 3), 1)
     book.note(None, 2)
@@ -94,7 +94,7 @@ async def test_what_a_crash_kept_from_the_store_is_read_from_the_record(store: S
 
 
 async def test_yesterdays_rows_count_for_their_grants(store: Store, key: str, tmp_path: Path) -> None:
-    grant = store.add_grant(store.accounts()[0].account_id, model="*", purpose="p", by="me").grant_id
+    grant = store.add_grant(store.accounts()[0].account_id, model="*", purpose="distil", by="me").grant_id
     book = Book(store, tmp_path)
     row = exchange(key_id=key, grant_id=grant, time=datetime.now(UTC) - timedelta(days=1))
     assert book.reconcile([(0, row)], {key}) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 import msgspec
@@ -56,11 +57,15 @@ class _Snapshot(msgspec.Struct, frozen=True):
 
 
 class Roster:
-    """Seats by the hash of their key's secret. Seats and tenants outlive a reload, so that limits do too."""
+    """Seats by the hash of their key's secret. Seats and tenants outlive a reload, so that limits do too.
 
-    def __init__(self, store: Store, book: Book) -> None:
+    Of the grants only those for one of ``purposes`` are known here: the policy says which purposes permit.
+    """
+
+    def __init__(self, store: Store, book: Book, purposes: Collection[str] = ("distil",)) -> None:
         self._store = store
         self._book = book
+        self._purposes = purposes
         self._generation = -1
         self._seats: dict[bytes, Seat] = {}
         self._recent: dict[bytes, Seat] = {}
@@ -120,7 +125,8 @@ class Roster:
     def _take(self, found: _Snapshot) -> None:
         grants: dict[str, list[Grant]] = defaultdict(list)
         for grant in found.grants:
-            grants[grant.account_id].append(grant)
+            if grant.purpose in self._purposes:
+                grants[grant.account_id].append(grant)
         tenants: dict[str, Tenant] = {}
         for account in found.accounts:
             tenant = self._tenants.get(account.account_id) or Tenant(account)

@@ -1,0 +1,1 @@
+"""What people who run a gateway may see and do over HTTP."""
