@@ -1,6 +1,16 @@
 from __future__ import annotations
 
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import torch
@@ -66,3 +76,175 @@ def model_folder(tmp_path: Path, small_model: LlamaForCausalLM, small_tokenizer:
     fast.chat_template = TEMPLATE
     fast.save_pretrained(folder)
     return folder
+
+
+class BatchServer(ThreadingHTTPServer):
+    """Speaks OpenAI's files and batches on a port of its own, and answers by what a prompt says.
+
+    ``bad``: refused with 400. ``flaky``: fails with 500 the first time. ``late``: left out the first time.
+    ``garbled``: its line is cut the first time. Anything else is answered with its own text in capitals.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), BatchHandler)
+        self.files: dict[str, bytes] = {}
+        self.batches: list[dict[str, Any]] = []
+        self.answered: Counter[str] = Counter()
+        self.seen: Counter[str] = Counter()
+        self.polls = 2  # a batch ends at its second look
+        self.ending = "completed"
+        self.reason: str | None = None
+        self.drop_after_create = 0
+        self.hold_after_create = 0.0
+        self.unwell = 0
+        self.lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def put(self, data: bytes) -> str:
+        self.files[f"file-{len(self.files)}"] = data
+        return f"file-{len(self.files) - 1}"
+
+    def create(self, asked: dict[str, Any]) -> dict[str, Any]:
+        assert asked["input_file_id"] in self.files
+        assert asked["endpoint"] == "/v1/chat/completions"
+        batch = {"id": f"batch-{len(self.batches)}", "object": "batch", "status": "validating", "looks": 0, **asked}
+        self.batches.append(batch)
+        return batch
+
+    def look(self, batch: dict[str, Any]) -> dict[str, Any]:
+        batch["looks"] += 1
+        if batch["looks"] >= self.polls and batch["status"] not in ("completed", "failed", "expired", "cancelled"):
+            self.end(batch)
+        return batch
+
+    def end(self, batch: dict[str, Any]) -> None:
+        batch["status"] = self.ending
+        if self.ending == "failed":
+            batch["errors"] = {"data": [{"code": "token_limit_exceeded", "message": self.reason}]}
+            return
+        lines = self.files[batch["input_file_id"]].splitlines()
+        if self.ending != "completed":
+            lines = lines[: len(lines) // 2]
+        told = [self.answer(json.loads(line)) for line in lines]
+        for name, good in (("output_file_id", True), ("error_file_id", False)):
+            part = [text for fine, text in told if fine == good and text]
+            batch[name] = self.put("\n".join(part).encode() + b"\n") if part else None
+        self.ending = "completed"
+
+    def answer(self, asked: dict[str, Any]) -> tuple[bool, str]:
+        """Whether it goes into the output file, and its line."""
+        text = asked["body"]["messages"][-1]["content"]
+        self.seen[text] += 1
+        first = self.seen[text] == 1
+        status, body = 200, self.completion(text)
+        if text.startswith("bad"):
+            status, body = 400, {"error": {"message": "no such thing"}}
+        elif text.startswith("flaky") and first:
+            status, body = 500, {"error": {"message": "oops"}}
+        elif text.startswith("late") and first:
+            return False, ""
+        else:
+            self.answered[text] += 1
+        line = json.dumps(
+            {
+                "id": "r",
+                "custom_id": asked["custom_id"],
+                "response": {"status_code": status, "body": body},
+                "error": None,
+            }
+        )
+        if text.startswith("garbled") and first:
+            self.answered[text] -= 1
+            return True, line[: len(line) // 2]
+        return status == 200, line
+
+    @staticmethod
+    def completion(text: str) -> dict[str, Any]:
+        message = {"role": "assistant", "content": text.upper()}
+        return {
+            "created": 1_700_000_000,
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 7},
+        }
+
+
+class BatchHandler(BaseHTTPRequestHandler):
+    server: BatchServer
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        data = self.rfile.read(int(self.headers["content-length"]))
+        with self.server.lock:
+            if self.ill():
+                return
+            if self.path == "/v1/files":
+                head = f"content-type: {self.headers['content-type']}\r\n\r\n".encode()
+                parts = {p.get_param("name", header="content-disposition"): p for p in _parts(head + data)}
+                assert parts["purpose"].get_payload() == "batch"
+                self.reply({"id": self.server.put(parts["file"].get_payload(decode=True)), "object": "file"})
+                return
+            batch = self.server.create(json.loads(data))
+            drop = self.server.drop_after_create > 0
+            self.server.drop_after_create -= 1
+        time.sleep(self.server.hold_after_create)
+        if drop:
+            self.close_connection = True
+            self.connection.close()
+        else:
+            self.reply(batch)
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.removeprefix("/v1/").partition("?")
+        with self.server.lock:
+            if self.ill():
+                return
+            if path.startswith("files/"):
+                self.send(self.server.files[path.split("/")[1]], "application/jsonl")
+            elif path == "batches":
+                after = parse_qs(query).get("after", [""])[0]
+                ids = [b["id"] for b in reversed(self.server.batches)]
+                start = ids.index(after) + 1 if after else 0
+                page = [self.server.batches[int(i.split("-")[1])] for i in ids[start : start + 2]]
+                self.reply({"object": "list", "data": page, "has_more": start + 2 < len(ids)})
+            else:
+                self.reply(self.server.look(self.server.batches[int(path.split("-")[1])]))
+
+    def ill(self) -> bool:
+        self.server.unwell -= 1
+        if self.server.unwell < 0:
+            return False
+        self.send(b'{"error": {"message": "try later"}}', "application/json", 503)
+        return True
+
+    def reply(self, body: dict[str, Any]) -> None:
+        self.send(json.dumps(body).encode(), "application/json")
+
+    def send(self, data: bytes, kind: str, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def _parts(data: bytes) -> list[Message]:
+    message = message_from_bytes(data)
+    parts = message.get_payload()
+    assert isinstance(parts, list)
+    return parts
+
+
+@pytest.fixture
+def batch_server() -> Iterator[BatchServer]:
+    server = BatchServer()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()

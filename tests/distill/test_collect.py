@@ -1,19 +1,26 @@
 from __future__ import annotations
 
+import json
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from spiritsafe.distill.collect import Collector, Gate, split_reasoning
+from spiritsafe.distill.budget import Budget
+from spiritsafe.distill.collect import Askable, AskEach, Collector, Gate
 from spiritsafe.distill.recipe import Ceiling, Collect, Price, Sampling
+from spiritsafe.distill.requests import Requests
 from spiritsafe.distill.rows import Prompt, prompt_id
-from spiritsafe.errors import InputError, ResourceError
+from spiritsafe.errors import InputError, ResourceError, SpiritsafeError
 from spiritsafe.record.verify import verify
-from spiritsafe.teach.types import Answer, Chat
+from spiritsafe.teach.openai import OpenAITeacher
+from spiritsafe.teach.types import Answer, Chat, Unwell
 from spiritsafe.teach.types import Prompt as Asked
 from spiritsafe.teach.types import Sampling as Drawn
 
@@ -25,11 +32,11 @@ class Scripted:
 
     name = "scripted"
 
-    def __init__(self, fail: float = 0.0, wait: float | None = None) -> None:
+    def __init__(self, fail: float = 0.0, *, error: SpiritsafeError | None = None) -> None:
         self.asked: Counter[tuple[str, int]] = Counter()
         self.answered: Counter[tuple[str, int]] = Counter()
         self._fail = fail
-        self._wait = wait
+        self._error = error or Unwell("down", remedy="Wait.")
         self._dice = random.Random(0)
         self._lock = threading.Lock()
 
@@ -40,10 +47,7 @@ class Scripted:
         with self._lock:
             self.asked[key] += 1
             if self._dice.random() < self._fail:
-                error = ResourceError("busy", remedy="Wait.")
-                if self._wait is not None:
-                    error.retry_after = self._wait  # type: ignore[attr-defined]
-                raise error
+                raise self._error
             if key[0] == "bad":
                 raise InputError("too long", remedy="Shorten it.")
             self.answered[key] += 1
@@ -51,9 +55,11 @@ class Scripted:
         return [[Answer(choice=0, text=text, finish="stop", prompt_tokens=5, completion_tokens=7)]]
 
 
-def collector(teacher: Scripted, folder: Path, *, reuse: Sequence[Path] = (), **section: object) -> Collector:
-    slept: list[float] = []
-    return Collector(teacher, Collect(**section), folder, count=len, reuse=reuse, sleep=slept.append)  # type: ignore[arg-type]
+def collector(teacher: Askable, folder: Path, *, reuse: Sequence[Path] = (), **fields: object) -> Collector:
+    section = Collect(**fields)  # type: ignore[arg-type]
+    requests, budget = Requests(teacher.name, section), Budget(section.ceiling, section.price)
+    ask = AskEach(teacher, requests, section, budget, count=len, pause=0.001)
+    return Collector(requests, section, folder, ask, budget, reuse)
 
 
 def test_every_sample_of_every_prompt_is_asked_once_and_kept(tmp_path: Path) -> None:
@@ -104,36 +110,110 @@ def test_the_ceiling_stops_for_good_and_says_what_is_left(tmp_path: Path) -> Non
 
 def test_a_request_the_teacher_refuses_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     bad = Prompt(prompt_id="x", text="bad", source="s")
-    done = collector(Scripted(), tmp_path).run([*PROMPTS[:3], bad], held_out=0.1, seed=0)
+    teacher = Scripted()
+    done = collector(teacher, tmp_path).run([*PROMPTS[:3], bad], held_out=0.1, seed=0)
     assert len(done.rows) == 3
-    assert list(done.failed) == ["x:0"]
-    assert "too long" in done.failed["x:0"]
+    assert list(done.refused) == ["x:0"]
+    assert "too long" in done.refused["x:0"]
+    assert teacher.asked["bad", 0] == 1
+    assert (done.failed, done.unasked) == ({}, 0)
 
 
-def test_a_teacher_that_never_answers_is_given_up(tmp_path: Path) -> None:
-    done = collector(Scripted(fail=1.0), tmp_path, attempts=3).run(PROMPTS[:4], held_out=0.1, seed=0)
+def test_a_request_without_an_answer_is_given_up_after_its_attempts(tmp_path: Path) -> None:
+    teacher = Scripted(fail=1.0)
+    done = collector(teacher, tmp_path, attempts=3).run(PROMPTS[:4], held_out=0.1, seed=0)
     assert len(done.failed) == 4
-    assert "no answer after 3 attempts" in next(iter(done.failed.values()))
+    assert set(teacher.asked.values()) == {3}
+    assert "down" in next(iter(done.failed.values()))
 
 
-def test_the_gate_halves_when_it_is_too_much_and_widens_again() -> None:
+def test_a_teacher_that_is_dead_is_given_up_before_every_request_has_been_tried(tmp_path: Path) -> None:
+    teacher = Scripted(fail=1.0)
+    with pytest.raises(ResourceError, match=r"given up after 12 requests in a row without an answer: down"):
+        collector(teacher, tmp_path, attempts=3, concurrency=2).run(PROMPTS, held_out=0.1, seed=0)
+    assert sum(teacher.asked.values()) <= 14
+
+
+def test_an_error_that_will_not_pass_ends_it_and_what_was_answered_is_kept(tmp_path: Path) -> None:
+    teacher = Scripted(fail=0.2, error=ResourceError("no credit", remedy="Pay."))
+    with pytest.raises(ResourceError, match="no credit"):
+        collector(teacher, tmp_path).run(PROMPTS, held_out=0.1, seed=0)
+    again = Scripted()
+    done = collector(again, tmp_path).run(PROMPTS, held_out=0.1, seed=0)
+    assert done.reused == sum(teacher.answered.values())
+    assert not set(teacher.answered) & set(again.asked)
+
+
+def test_requests_that_were_under_way_together_halve_the_gate_once() -> None:
     gate = Gate(8)
-    gate.too_much()
-    gate.too_much()
+    tickets = [gate.enter() for _ in range(8)]
+    for ticket in tickets:
+        gate.too_much(ticket, 0.0)
+        gate.leave()
+    assert gate.limit == 4
+    gate.too_much(gate.enter(), 0.0)
     assert gate.limit == 2
     for _ in range(60):
         gate.well()
     assert gate.limit == 8
 
 
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("<think>a b</think>\n\nc", ("a b", "c")),
-        (" <think>\na\n</think>c", ("a", "c")),
-        ("<think>never ends", (None, "<think>never ends")),
-        ("c <think>a</think>", (None, "c <think>a</think>")),
-    ],
-)
-def test_reasoning_is_kept_apart(text: str, parts: tuple[str | None, str]) -> None:
-    assert split_reasoning(text) == parts
+def test_nobody_enters_the_gate_while_the_teacher_wants_to_be_left_alone() -> None:
+    gate = Gate(2)
+    gate.too_much(gate.enter(), 0.05)
+    gate.leave()
+    started = time.monotonic()
+    gate.enter()
+    assert time.monotonic() - started >= 0.05
+
+
+def test_when_collecting_ends_nobody_waits_at_the_gate() -> None:
+    gate = Gate(1)
+    gate.too_much(gate.enter(), 500.0)
+    waiting = [threading.Thread(target=gate.enter), threading.Thread(target=gate.rest, args=(500.0,))]
+    for thread in waiting:
+        thread.start()
+    gate.let_go()
+    for thread in waiting:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Turns the first requests away with 429 and a Retry-After, and notes when each came."""
+
+    came: ClassVar[list[float]] = []
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.came.append(time.monotonic())
+        if len(self.came) <= 3:
+            self.send_response(429)
+            self.send_header("retry-after", "0.3")
+            body: dict[str, object] = {"error": {"message": "slow down", "type": "rate_limit"}}
+        else:
+            self.send_response(200)
+            message = {"role": "assistant", "content": asked["messages"][-1]["content"].lower()}
+            body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        data = json.dumps(body).encode()
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_busy_server_is_left_alone_for_as_long_as_it_asks_and_asked_less_at_once(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Busy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        teacher = OpenAITeacher(f"http://127.0.0.1:{server.server_port}/v1", "m", None, attempts=1)
+        done = collector(teacher, tmp_path, concurrency=3).run(PROMPTS[:9], held_out=0.1, seed=0)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert [r.answer for r in done.rows] == [p.text.lower() for p in PROMPTS[:9]]
+    came = Busy.came
+    assert len(came) == 12
+    assert came[3] - came[2] >= 0.29  # nobody asked until the last Retry-After had passed

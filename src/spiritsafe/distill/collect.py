@@ -7,29 +7,31 @@ names under ``reuse``, is found again by the digest of its request and not asked
 
 from __future__ import annotations
 
+import random
 import threading
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import msgspec
-
 from spiritsafe.distill.answers import Answers, load_all
 from spiritsafe.distill.budget import Budget, Spent
 from spiritsafe.distill.recipe import Collect
+from spiritsafe.distill.requests import Requests
 from spiritsafe.distill.rows import Prompt, Row, is_held_out
-from spiritsafe.errors import ResourceError, SpiritsafeError
-from spiritsafe.record.exchange import Exchange, Message
+from spiritsafe.errors import InputError, ResourceError
+from spiritsafe.record.exchange import Exchange
 from spiritsafe.record.log import SealedLog
 from spiritsafe.record.reader import read
-from spiritsafe.teach.types import Answer, Chat, Sampling
+from spiritsafe.teach.types import Answer, Sampling, Unwell
 from spiritsafe.teach.types import Prompt as Asked
 
-THINK = ("<think>", "</think>")
+LONGEST_REST = 600.0
+
+Job = tuple[Prompt, int]
+"""A prompt and the number of its sample."""
 
 
 class Askable(Protocol):
@@ -42,7 +44,8 @@ class Askable(Protocol):
 
 class Collected(NamedTuple):
     """``rows`` in the order of the prompts. ``asked`` were paid for now, ``reused`` were on disk already, ``unasked``
-    were left for the ceiling (``stopped`` says which), and ``failed`` says why for each that got no answer.
+    were left for the ceiling (``stopped`` says which). ``failed`` says why for each that got no answer and may get
+    one when it is asked again, ``refused`` for each that the teacher will never take.
     """
 
     rows: list[Row]
@@ -52,231 +55,262 @@ class Collected(NamedTuple):
     unasked: int
     stopped: str | None
     failed: dict[str, str]
+    refused: dict[str, str]
+
+
+class Outcome:
+    """What asking brought so far; filled by one thread."""
+
+    def __init__(self) -> None:
+        self.got: dict[tuple[str, int], Exchange] = {}
+        self.failed: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
+        self.stopped: str | None = None
+
+
+class Ask(Protocol):
+    """A way to have ``jobs`` answered: each answer is in ``log``, durable, before it is in ``outcome``."""
+
+    def __call__(
+        self, log: SealedLog, jobs: Sequence[Job], outcome: Outcome, report: Callable[[int, int], None]
+    ) -> None: ...
 
 
 class Gate:
-    """How many requests may be under way: one fewer by half when the teacher says it is too much, one more for each
-    round of answers that came (additive increase, multiplicative decrease).
+    """How many requests may be under way: half as many when the teacher says that it is too much, one more for each
+    round of answers that came (additive increase, multiplicative decrease). Requests that were under way together
+    halve it once.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._limit = float(most)
         self._busy = 0
+        self._cuts = 0
+        self._ill = 0
+        self._shut_until = 0.0
+        self._open = False
         self._changed = threading.Condition()
 
     @property
     def limit(self) -> int:
         return max(1, int(self._limit))
 
-    def __enter__(self) -> None:
+    def enter(self) -> int:
+        """Wait for a place; returns a ticket to leave with."""
         with self._changed:
-            self._changed.wait_for(lambda: self._busy < self.limit)
+            while not self._open and ((rest := self._shut_until - time.monotonic()) > 0 or self._busy >= self.limit):
+                self._changed.wait(rest if rest > 0 else None)
             self._busy += 1
+            return self._cuts
 
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
         with self._changed:
             self._busy -= 1
             self._changed.notify_all()
 
     def well(self) -> None:
+        """An answer came."""
         with self._changed:
+            self._ill = 0
             self._limit = min(float(self._most), self._limit + 1.0 / self._limit)
             self._changed.notify_all()
 
-    def too_much(self) -> None:
+    def ill(self) -> int:
+        """No answer came; returns for how many requests in a row."""
         with self._changed:
-            self._limit = max(1.0, self._limit / 2.0)
+            self._ill += 1
+            return self._ill
+
+    def too_much(self, ticket: int, rest: float) -> None:
+        """The teacher was asked too much by the holder of ``ticket``; nobody enters for ``rest`` seconds."""
+        with self._changed:
+            if ticket == self._cuts:
+                self._cuts += 1
+                self._limit = max(1.0, self._limit / 2.0)
+            self._shut_until = max(self._shut_until, time.monotonic() + min(rest, LONGEST_REST))
+
+    def rest(self, seconds: float) -> None:
+        """Sleep outside the gate, unless everybody is let go."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._open, seconds)
+
+    @property
+    def ending(self) -> bool:
+        return self._open
+
+    def let_go(self) -> None:
+        """Nobody waits any more: collecting ends."""
+        with self._changed:
+            self._open = True
+            self._changed.notify_all()
 
 
 class Collector:
-    """Asks one teacher for one run. ``count`` gives a prompt's tokens for the ceiling's worst case."""
+    """Collects for one run. ``ask`` has the jobs answered that are not on disk."""
 
     def __init__(
-        self,
-        teacher: Askable,
-        section: Collect,
-        folder: Path,
-        *,
-        count: Callable[[str], int],
-        reuse: Sequence[Path] = (),
-        sleep: Callable[[float], None] = time.sleep,
+        self, requests: Requests, section: Collect, folder: Path, ask: Ask, budget: Budget, reuse: Sequence[Path] = ()
     ) -> None:
-        self._teacher = teacher
+        self._requests = requests
         self._section = section
         self._folder = folder
-        self._count = count
-        self._sleep = sleep
-        self._budget = Budget(section.ceiling, section.price, batch=section.batch)
+        self._ask = ask
+        self._budget = budget
         self._answers = load_all(reuse)
-        self._gate = Gate(section.concurrency)
 
     def run(
-        self, prompts: Sequence[Prompt], *, held_out: float, seed: int, report: Callable[[int, int], None] | None = None
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        held_out: float,
+        seed: int,
+        report: Callable[[int, int], None] = lambda done, of: None,
     ) -> Collected:
         """Ask for every prompt's samples that are not on disk yet. ``report`` takes (done, of).
 
         ``held_out`` and ``seed`` mark the rows that training must not see. Raises ResourceError when the record
-        can't be written.
+        can't be written, or when the teacher can't be asked at all; what was answered is kept.
         """
         jobs = [(prompt, sample) for prompt in prompts for sample in range(self._section.sampling.samples)]
-        got: dict[tuple[str, int], Exchange] = {}
+        outcome = Outcome()
         with SealedLog.open(self._folder / "record", pace=0.0) as log:
             own = _load_own(self._folder / "record", self._budget)
             todo = []
             for prompt, sample in jobs:
-                request = self._request(prompt, sample)
+                request = self._requests.open(prompt, sample)
                 found = own.take(request) or self._answers.take(request)
                 if found is None:
                     todo.append((prompt, sample))
                 else:
-                    got[prompt.prompt_id, sample] = found
-            reused = len(got)
-            stopped, failed = self._ask_all(log, todo, got, report)
+                    outcome.got[prompt.prompt_id, sample] = found
+            reused = len(outcome.got)
+            self._ask(log, todo, outcome, report)
+        got = outcome.got
         rows = [_row(p, s, got[p.prompt_id, s], held_out, seed) for p, s in jobs if (p.prompt_id, s) in got]
         asked = len(got) - reused
-        return Collected(rows, self._budget.spent, asked, reused, len(todo) - asked - len(failed), stopped, failed)
+        return Collected(
+            rows=rows,
+            spent=self._budget.spent,
+            asked=asked,
+            reused=reused,
+            unasked=len(todo) - asked - len(outcome.failed) - len(outcome.refused),
+            stopped=outcome.stopped,
+            failed=outcome.failed,
+            refused=outcome.refused,
+        )
 
-    def _ask_all(
+
+class AskEach:
+    """One request a job, as many at once as the teacher bears. ``count`` gives a prompt's tokens for the ceiling's
+    worst case; ``pause`` is the first of the doubling pauses, in seconds, before a failed request is asked again.
+    """
+
+    def __init__(
         self,
-        log: SealedLog,
-        todo: Sequence[tuple[Prompt, int]],
-        got: dict[tuple[str, int], Exchange],
-        report: Callable[[int, int], None] | None,
-    ) -> tuple[str | None, dict[str, str]]:
-        halt = threading.Event()
-        reasons: list[str] = []
-        failed: dict[str, str] = {}
+        teacher: Askable,
+        requests: Requests,
+        section: Collect,
+        budget: Budget,
+        *,
+        count: Callable[[str], int],
+        pause: float = 0.25,
+    ) -> None:
+        self._teacher = teacher
+        self._requests = requests
+        self._section = section
+        self._budget = budget
+        self._count = count
+        self._pause = pause
 
-        def work(prompt: Prompt, sample: int) -> Exchange | None:
+    def __call__(
+        self, log: SealedLog, jobs: Sequence[Job], outcome: Outcome, report: Callable[[int, int], None]
+    ) -> None:
+        """See ``Ask``. An error that will not pass is raised once the requests under way have ended."""
+        gate = Gate(self._section.concurrency)
+        halt = threading.Event()
+
+        def work(prompt: Prompt, sample: int) -> Exchange | str | None:
             if halt.is_set():
                 return None
-            with self._gate:
-                why = self._reserve(prompt)
-                if why is not None:
-                    reasons.append(why)
-                    halt.set()
-                    return None
-                return self._ask(log, prompt, sample)
-
-        with ThreadPoolExecutor(self._section.concurrency) as pool:
-            jobs = {pool.submit(work, prompt, sample): (prompt, sample) for prompt, sample in todo}
-            try:
-                for done, job in enumerate(as_completed(jobs), 1):
-                    prompt, sample = jobs[job]
-                    try:
-                        exchange = job.result()
-                    except _Unanswered as error:
-                        failed[f"{prompt.prompt_id}:{sample}"] = str(error)
-                        continue
-                    if exchange is not None:
-                        got[prompt.prompt_id, sample] = exchange
-                    if report is not None:
-                        report(done, len(jobs))
-            except BaseException:
+            most = self._section.sampling.max_tokens
+            reserved = (self._count(prompt.text), most)
+            why = self._budget.reserve(*reserved)
+            if why is not None:
                 halt.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        return (reasons[0] if reasons else None), failed
-
-    def _reserve(self, prompt: Prompt) -> str | None:
-        return self._budget.reserve(self._count(prompt.text), self._section.sampling.max_tokens)
-
-    def _ask(self, log: SealedLog, prompt: Prompt, sample: int) -> Exchange:
-        """Ask until it is answered or the attempts are used up; durable when this returns."""
-        reserved = (self._count(prompt.text), self._section.sampling.max_tokens)
-        paid: tuple[int, int] | None = None
-        try:
-            for attempt in range(self._section.attempts):
-                started, clock = datetime.now(UTC), time.monotonic()
-                try:
-                    answer = self._teacher.generate([self._chat(prompt)], self._sampling(sample))[0][0]
-                except ResourceError as error:
-                    trouble: SpiritsafeError = error
-                    wait = getattr(error, "retry_after", None)
-                    if wait is not None:
-                        self._gate.too_much()
-                    self._sleep(wait if wait is not None else min(30.0, 0.25 * 2**attempt))
-                    continue
-                except SpiritsafeError as error:
-                    raise _Unanswered(str(error)) from error
-                self._gate.well()
-                exchange = self._exchange(prompt, sample, answer, started, time.monotonic() - clock)
-                log.append(exchange).result()
+                return why
+            paid: tuple[int, int] | None = None
+            try:
+                exchange = self._answer(log, gate, prompt, sample)
                 paid = (exchange.prompt_tokens or reserved[0], exchange.completion_tokens or 0)
                 return exchange
-            raise _Unanswered(f"no answer after {self._section.attempts} attempts: {trouble}")
-        finally:
-            self._budget.settle(*reserved, paid)
+            except ResourceError as error:
+                if not isinstance(error, Unwell):
+                    halt.set()
+                    gate.let_go()
+                raise
+            finally:
+                self._budget.settle(*reserved, paid)
 
-    def _chat(self, prompt: Prompt) -> Chat:
-        system = [{"role": "system", "content": self._section.system}] if self._section.system else []
-        return Chat((*system, {"role": "user", "content": prompt.text}))
+        with ThreadPoolExecutor(self._section.concurrency) as pool:
+            futures = {pool.submit(work, *job): job for job in jobs}
+            try:
+                for done, future in enumerate(as_completed(futures), 1):
+                    prompt, sample = futures[future]
+                    try:
+                        found = future.result()
+                    except Unwell as error:
+                        outcome.failed[f"{prompt.prompt_id}:{sample}"] = str(error)
+                    except _NotTaken as error:
+                        outcome.refused[f"{prompt.prompt_id}:{sample}"] = str(error)
+                    else:
+                        if isinstance(found, str):
+                            outcome.stopped = outcome.stopped or found
+                        elif found is not None:
+                            outcome.got[prompt.prompt_id, sample] = found
+                    report(done, len(futures))
+            except BaseException:
+                halt.set()
+                gate.let_go()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
-    def _sampling(self, sample: int) -> Sampling:
-        wanted = self._section.sampling
-        return Sampling(
-            temperature=wanted.temperature,
-            top_p=wanted.top_p,
-            max_tokens=wanted.max_tokens,
-            stop=wanted.stop,
-            seed=wanted.seed + sample,
-            logprobs=wanted.top_logprobs or None,
-        )
-
-    def _request(self, prompt: Prompt, sample: int) -> Exchange:
-        """The exchange as far as it is known before it is asked."""
-        wanted = self._section.sampling
-        params = {
-            "temperature": wanted.temperature,
-            "top_p": wanted.top_p,
-            "max_tokens": wanted.max_tokens,
-            "seed": wanted.seed + sample,
-            "stop": list(wanted.stop),
-            "top_logprobs": wanted.top_logprobs,
-        }
-        return Exchange(
-            exchange_id=uuid.uuid4().hex,
-            time=datetime.now(UTC),
-            account_id="distill",
-            model=self._teacher.name,
-            endpoint="distill",
-            system=self._section.system,
-            messages=(Message("user", prompt.text),),
-            params=params,
-        )
-
-    def _exchange(self, prompt: Prompt, sample: int, answer: Answer, started: datetime, seconds: float) -> Exchange:
-        reasoning, text = split_reasoning(answer.text)
-        extra: dict[str, object] = {"prompt_id": prompt.prompt_id, "sample": sample, "finish": answer.finish}
-        if answer.tokens:
-            extra["tokens"] = [t.id for t in answer.tokens]
-        if self._section.sampling.top_logprobs:
-            extra["top"] = [[[c.id, c.text, c.logprob] for c in t.top] for t in answer.tokens]
-        return msgspec.structs.replace(
-            self._request(prompt, sample),
-            time=started,
-            completion=text,
-            reasoning=reasoning,
-            prompt_tokens=answer.prompt_tokens,
-            completion_tokens=answer.completion_tokens,
-            latency_ms=1000.0 * seconds,
-            status=200,
-            extra=extra,
-        )
-
-
-class _Unanswered(Exception):
-    """One request got no answer; the others go on."""
+    def _answer(self, log: SealedLog, gate: Gate, prompt: Prompt, sample: int) -> Exchange:
+        """Ask until it is answered or the attempts are used up; durable when this returns."""
+        last = self._section.attempts - 1
+        for attempt in range(last + 1):
+            ticket = gate.enter()
+            started, clock = datetime.now(UTC), time.monotonic()
+            # Spread, so that many who were refused together do not come back together.
+            rest = min(30.0, self._pause * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311
+            try:
+                answer = self._teacher.generate([self._requests.chat(prompt)], self._requests.sampling(sample))[0][0]
+            except Unwell as error:
+                if error.busy:
+                    gate.too_much(ticket, rest if error.retry_after is None else error.retry_after)
+                if (in_a_row := gate.ill()) >= 2 * self._section.attempts * self._section.concurrency:
+                    raise ResourceError(
+                        f"given up after {in_a_row} requests in a row without an answer: {error.message}",
+                        where=error.where,
+                        remedy="Nothing is lost: see to the teacher, and go on with --resume.",
+                    ) from error
+                if attempt == last or gate.ending:
+                    raise
+            except InputError as error:
+                raise _NotTaken(str(error)) from error
+            else:
+                gate.well()
+                exchange = self._requests.answered(prompt, sample, answer, started, time.monotonic() - clock)
+                log.append(exchange).result()
+                return exchange
+            finally:
+                gate.leave()
+            gate.rest(rest)
+        raise AssertionError("the last attempt returns or raises")
 
 
-def split_reasoning(text: str) -> tuple[str | None, str]:
-    """Take a leading ``<think>...</think>`` apart from the answer: (reasoning or None, answer)."""
-    begin, end = THINK
-    if text.lstrip().startswith(begin) and end in text:
-        reasoning, _, answer = text.lstrip()[len(begin) :].partition(end)
-        return reasoning.strip(), answer.lstrip()
-    return None, text
+class _NotTaken(Exception):
+    """The teacher will not take this one request; the others go on."""
 
 
 def _load_own(folder: Path, budget: Budget) -> Answers:

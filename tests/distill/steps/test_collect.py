@@ -9,7 +9,7 @@ from spiritsafe.distill.recipe import Collect, Evaluate, Prompts, Prune, Recipe,
 from spiritsafe.distill.rows import read_rows
 from spiritsafe.distill.stages import Run
 from spiritsafe.distill.steps.collect import prompts_of, step
-from spiritsafe.errors import ResourceError
+from spiritsafe.errors import InputError, ResourceError, UsageError
 
 
 def run_of(folder: Path, source: str, files: dict[str, list[str]], **collect: object) -> Run:
@@ -51,3 +51,29 @@ def test_a_teacher_that_is_not_there_leaves_the_stage_undone_and_says_how_to_go_
     with pytest.raises(ResourceError, match="--resume"):
         step(run, lambda *now: None)
     assert run.stale("collect") == "not done yet"
+
+
+def test_a_provider_with_a_batch_endpoint_is_asked_in_batches(
+    batch_server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spiritsafe.distill.batch.time.sleep", lambda seconds: None)
+    files = {"a.jsonl": ["one", "bad", "three"]}
+    run = run_of(tmp_path, f"openai:{batch_server.url}#m", files, batch=True)
+    made = step(run, lambda *now: None)
+    assert [r.answer for r in read_rows(run.path("collect") / "rows.parquet")] == ["ONE", "THREE"]
+    assert (made.counts["asked"], made.counts["refused"]) == (2, 1)
+    assert "no such thing" in (run.path("collect") / "refused.json").read_text()
+    assert len(batch_server.batches) == 1
+
+
+def test_a_teacher_without_a_batch_endpoint_is_refused(tmp_path: Path, model_folder: Path) -> None:
+    run = run_of(tmp_path, f"hf:{model_folder}", {"a.jsonl": ["one"]}, batch=True)
+    with pytest.raises(UsageError, match="has no batch endpoint"):
+        step(run, lambda *now: None)
+
+
+def test_a_teacher_that_takes_nothing_leaves_the_stage_undone(batch_server, tmp_path: Path) -> None:
+    batch_server.polls = 1
+    run = run_of(tmp_path, f"openai:{batch_server.url}#m", {"a.jsonl": ["bad"]}, batch=True)
+    with pytest.raises(InputError, match="takes none of the requests"):
+        step(run, lambda *now: None)

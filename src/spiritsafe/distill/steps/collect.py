@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
 
 from spiritsafe.distill.answers import record_folder
-from spiritsafe.distill.budget import Spent
-from spiritsafe.distill.collect import Collected, Collector
+from spiritsafe.distill.batch import AskBatches
+from spiritsafe.distill.batch_api import BatchApi
+from spiritsafe.distill.budget import Budget, Spent
+from spiritsafe.distill.collect import Ask, AskEach, Collected, Collector
+from spiritsafe.distill.recipe import Collect
+from spiritsafe.distill.requests import Requests
 from spiritsafe.distill.rows import Prompt, all_prompts, write_rows
-from spiritsafe.distill.stages import Run
+from spiritsafe.distill.stages import Run, write_atomic
 from spiritsafe.distill.steps.types import Made, Report
-from spiritsafe.errors import ResourceError
+from spiritsafe.errors import InputError, ResourceError, UsageError
 from spiritsafe.teach import open_teacher
+from spiritsafe.teach.openai import OpenAITeacher
+from spiritsafe.teach.types import Options, Teacher
 
 
 def prompts_of(run: Run) -> list[Prompt]:
@@ -24,28 +35,54 @@ def step(run: Run, report: Report) -> Made:
     recipe, folder = run.recipe, run.path("collect")
     prompts = prompts_of(run)
     reuse = [record_folder(run.find(name)) for name in recipe.collect.reuse]
-    teacher = open_teacher(recipe.teacher.source)
     began = time.monotonic()
 
     def progress(done: int, of: int) -> None:
         seconds = time.monotonic() - began
-        report(f"collect: {done} of {of} answers", done / of, seconds / done * (of - done))
+        report(f"collect: {done} of {of} answers", done / of, seconds / done * (of - done) if done else None)
 
-    try:
-        count = getattr(teacher, "count", lambda text: len(text) // 3 + 8)  # about 3 characters a token at the least
-        collector = Collector(teacher, recipe.collect, folder, count=count, reuse=reuse)
-        done = collector.run(prompts, held_out=recipe.evaluate.held_out, seed=recipe.evaluate.seed, report=progress)
-    finally:
-        teacher.close()
+    # The collector itself asks again: it knows what else is under way.
+    with closing(open_teacher(recipe.teacher.source, Options(attempts=1))) as teacher:
+        done = collector(teacher, recipe.collect, folder, reuse).run(
+            prompts, held_out=recipe.evaluate.held_out, seed=recipe.evaluate.seed, report=progress
+        )
     if done.failed:
         first = next(iter(done.failed.values()))
         raise ResourceError(
             f"{len(done.failed)} of {len(prompts)} requests got no answer (the first: {first})",
             remedy="Nothing is lost: run again with --resume and only those are asked.",
         )
-    path = folder / "rows.parquet"
+    if done.refused and not done.rows:
+        raise InputError(
+            f"the teacher takes none of the requests (the first: {next(iter(done.refused.values()))})",
+            remedy="Mend the recipe's collect section.",
+        )
+    path, refused = folder / "rows.parquet", folder / "refused.json"
     write_rows(path, done.rows)
-    return Made([path], _counts(done, recipe.collect.price.currency))
+    write_atomic(refused, msgspec.json.format(msgspec.json.encode(done.refused), indent=1))
+    return Made([path, refused], _counts(done, recipe.collect.price.currency))
+
+
+def collector(teacher: Teacher, section: Collect, folder: Path, reuse: Sequence[Path] = ()) -> Collector:
+    """What collects ``section`` from ``teacher`` into ``folder``. Raises ``UsageError`` for batches where the teacher
+    is no API.
+    """
+    count = getattr(teacher, "count", lambda text: len(text) // 3 + 8)  # about 3 characters a token at the least
+    requests = Requests(teacher.name, section)
+    budget = Budget(section.ceiling, section.price, batch=section.batch)
+    ask: Ask
+    if not section.batch:
+        ask = AskEach(teacher, requests, section, budget, count=count)
+    elif isinstance(teacher, OpenAITeacher):
+        api = BatchApi(teacher.url, teacher.headers)
+        ask = AskBatches(api, teacher, requests, section, budget, folder / "batches", count=count)
+    else:
+        raise UsageError(
+            f"{teacher.name} has no batch endpoint",
+            remedy="Set collect.batch to false, or learn from an API that has one (openai:URL#model).",
+            where="collect.batch",
+        )
+    return Collector(requests, section, folder, ask, budget, reuse)
 
 
 def _counts(done: Collected, currency: str) -> dict[str, int | float | str]:
@@ -55,6 +92,7 @@ def _counts(done: Collected, currency: str) -> dict[str, int | float | str]:
         "asked": spent.requests,
         "reused": len(done.rows) - spent.requests,
         "unasked": done.unasked,
+        "refused": len(done.refused),
         "stopped": done.stopped or "",
         "prompt_tokens": spent.prompt_tokens,
         "completion_tokens": spent.completion_tokens,
