@@ -121,7 +121,9 @@ class App:
             for at, collector in enumerate(collectors):
                 for answer in collector.answers():
                     usage.add(at, answer)
-                    choices.append(wire.text_choice(answer, at * sampling.n + answer.choice, logprobs=logprobs))
+                    choices.append(
+                        wire.text_choice(answer, at * sampling.n + answer.choice, wire.Offsets() if logprobs else None)
+                    )
             await _send_json(send, 200, {**head, "choices": choices, "usage": usage.wire()})
             return
         chunks = _text_chunks(_merged(streams), head, usage, n=sampling.n, logprobs=logprobs)
@@ -167,13 +169,12 @@ async def _chat_chunks(
 async def _text_chunks(
     deltas: AsyncIterator[tuple[int, Delta]], head: Json, usage: wire.Usage, *, n: int, logprobs: bool
 ) -> AsyncIterator[Json]:
-    offsets: dict[int, int] = {}
+    offsets: dict[int, wire.Offsets] = {}
     async for at, delta in deltas:
         usage.add(at, delta)
         index = at * n + delta.choice
-        offset = offsets.get(index, 0)
-        yield {**head, "choices": [wire.text_choice(delta, index, logprobs=logprobs, offset=offset)]}
-        offsets[index] = offset + len(delta.text)
+        place = offsets.setdefault(index, wire.Offsets()) if logprobs else None
+        yield {**head, "choices": [wire.text_choice(delta, index, place)]}
 
 
 async def _merged(streams: list[AsyncIterator[Delta]]) -> AsyncIterator[tuple[int, Delta]]:

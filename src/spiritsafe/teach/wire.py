@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -162,28 +163,40 @@ def chat_logprobs(tokens: tuple[Token, ...]) -> Json:
     return {"content": content, "refusal": None}
 
 
-def text_choice(event: Answer | Delta, index: int, *, logprobs: bool, offset: int = 0) -> Json:
-    """One choice of a completion, whole or streamed; ``offset`` is where its text begins within the choice's."""
+class Offsets:
+    """Where each token of one choice begins in its text, in characters, as its tokens come."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._next = 0
+
+    def take(self, tokens: tuple[Token, ...]) -> list[int]:
+        """The beginnings of the next tokens. A token that goes on with a character begins where that does."""
+        starts = []
+        for token in tokens:
+            starts.append(self._next)
+            self._next += len(self._decoder.decode(token.data))
+        return starts
+
+
+def text_choice(event: Answer | Delta, index: int, offsets: Offsets | None) -> Json:
+    """One choice of a completion, whole or streamed; with ``offsets`` it has logprobs."""
     finish = event.finish
     return {
         "index": index,
         "text": event.text,
-        "logprobs": text_logprobs(event.tokens, offset) if logprobs else None,
+        "logprobs": None if offsets is None else text_logprobs(event.tokens, offsets.take(event.tokens)),
         "finish_reason": None if finish is None else _reason(finish),
     }
 
 
-def text_logprobs(tokens: tuple[Token, ...], offset: int = 0) -> Json:
+def text_logprobs(tokens: tuple[Token, ...], starts: list[int]) -> Json:
     """Logprobs as completions give them: parallel lists, where half a character is written ``bytes:\\xf0``."""
-    offsets = []
-    for token in tokens:
-        offsets.append(offset)
-        offset += len(token.text)
     return {
         "tokens": [_spelled(token) for token in tokens],
         "token_logprobs": [token.logprob for token in tokens],
         "top_logprobs": [{_spelled(each): each.logprob for each in token.top} for token in tokens],
-        "text_offset": offsets,
+        "text_offset": starts,
     }
 
 
