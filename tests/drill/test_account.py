@@ -172,6 +172,21 @@ def test_a_ruling_names_the_person_who_confirmed_and_when(play: Scenario) -> Non
     assert reckon(play, [], [made]).stopped_at == 75.0
 
 
+def test_decisions_that_only_grew_are_told_once(play: Scenario) -> None:
+    members, later = of_kind(play, RING), timedelta(seconds=5)
+    first = msgspec.structs.replace(decision(members, "suspend"), accounts=tuple(members[:1]))
+    grown = msgspec.structs.replace(decision(members, "suspend"), time=first.time + later, decision_id="dec-2")
+    (ruling,) = account.rulings([grown, first], {}, BEGAN)
+    assert (ruling.at, ruling.again, ruling.accounts, ruling.subject) == (60.0, 1, tuple(members), "a ring of 2")
+
+
+def test_mild_steps_of_several_accounts_are_told_together_and_sanctions_each(play: Scenario) -> None:
+    people = of_kind(play, "person")
+    told = account.rulings([decision([one], "notify") for one in people], {}, BEGAN)
+    assert [(r.subject, len(r.accounts), r.again) for r in told] == [("3 accounts, each alone", 3, 0)]
+    assert len(account.rulings([decision([one], "throttle") for one in people], {}, BEGAN)) == 3
+
+
 def test_every_account_has_its_line(play: Scenario) -> None:
     told = account.asked(play, ids(play), [exchange(i, "x", 1.0, 403) for i in ids(play).values()], BEGAN)
     member = of_kind(play, RING)[0]

@@ -26,6 +26,7 @@ VERBS: tuple[str, ...] = (
     "terms",
     "cost",
     "distill",
+    "drill",
 )
 
 app = typer.Typer(

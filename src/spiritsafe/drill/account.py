@@ -109,28 +109,44 @@ def confirmed_at(decision: Decision, began: datetime) -> float | None:
 
 
 def rulings(decisions: Iterable[Decision], names: Mapping[str, str], began: datetime) -> list[Ruling]:
-    """The decisions for the report, oldest first; accounts by their names."""
-    told = []
+    """The decisions for the report, oldest first; accounts by their names.
+
+    What only grew (the same rule and step about the same ring, with more accounts) is told once, and so is a mild
+    step that several accounts had each for themselves.
+    """
+    alike: dict[tuple[str, ...], list[Decision]] = defaultdict(list)
     for decision in sorted(decisions, key=lambda d: d.time):
-        person = next((event.by for event in decision.events if event.kind == "confirmed"), None)
-        ring = decision.subject_kind == "ring"
-        told.append(
-            Ruling(
-                at=(decision.time - began).total_seconds(),
-                subject=f"a ring of {len(decision.accounts)}"
-                if ring
-                else names.get(decision.subject, decision.subject),
-                action=decision.action,
-                status=decision.status,
-                rule=decision.rule,
-                by=decision.by if person is None else person,
-                accounts=decision.accounts,
-                reasons=decision.reasons,
-                evidence=tuple(words(one) for one in decision.evidence),
-                confirmed=confirmed_at(decision, began),
-            )
+        mild = decision.subject_kind == "account" and strictness(decision.action) < SANCTION
+        alike[(decision.rule, decision.action) if mild else (decision.rule, decision.action, decision.subject)].append(
+            decision
         )
-    return told
+    return sorted((_ruling(group, names, began) for group in alike.values()), key=lambda ruling: ruling.at)
+
+
+def _ruling(group: list[Decision], names: Mapping[str, str], began: datetime) -> Ruling:
+    first, last = group[0], group[-1]
+    accounts = tuple(dict.fromkeys(account for decision in group for account in decision.accounts))
+    if last.subject_kind == "ring":
+        subject = f"a ring of {len(accounts)}"
+    else:
+        subject = (
+            names.get(last.subject, last.subject) if len(accounts) == 1 else f"{len(accounts)} accounts, each alone"
+        )
+    confirmed = [at for decision in group if (at := confirmed_at(decision, began)) is not None]
+    people = [event.by for decision in group for event in decision.events if event.kind == "confirmed"]
+    return Ruling(
+        at=(first.time - began).total_seconds(),
+        subject=subject,
+        action=last.action,
+        status=last.status,
+        rule=last.rule,
+        by=people[0] if people else last.by,
+        accounts=accounts,
+        reasons=last.reasons,
+        evidence=tuple(words(one) for one in last.evidence),
+        confirmed=min(confirmed) if confirmed else None,
+        again=len(group) - 1 if last.subject_kind == "ring" else 0,
+    )
 
 
 def words(evidence: Evidence) -> str:

@@ -21,17 +21,22 @@ HOURS = 2.0
 FEWEST, MOST = 20, 64
 """Questions of one account."""
 
+SORT = 60
+
 TEAM = 3
 """Accounts that a company of coders or a campus of students has in common, in the crowd as in the drill."""
 
 
 def crowd(seed: int, honest: Mapping[str, int], accounts: int) -> Iterator[Exchange]:
-    """The exchanges of ``accounts`` honest accounts, of the kinds and in the shares of ``honest``, by account.
+    """The exchanges of about ``accounts`` honest accounts, of the kinds and in the shares of ``honest``, by account.
 
     Their seeds have nothing in common with those of any scenario. There are no answers: detection reads prompts.
+    Of each narrow sort there are ``SORT`` at least, whatever its share: an account is compared with its own sort,
+    and a crowd too small to know the sort would take every narrow account for a stranger.
     """
     whole = sum(honest.values())
-    kinds = [kind for kind, count in honest.items() for _ in range(max(1, round(accounts * count / whole)))]
+    counts = {kind: max(SORT * KINDS[kind].sorts, round(accounts * n / whole)) for kind, n in honest.items()}
+    kinds = [kind for kind, count in counts.items() for _ in range(count)]
     for number, kind in enumerate(kinds):
         rng = seeded(f"crowd/{seed}/{kind}/{number}")
         yield from _account(rng, kind, number)

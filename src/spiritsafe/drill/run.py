@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from openai import AsyncOpenAI
 
 from spiritsafe.detect import calibrate
 from spiritsafe.detect import reference as references
@@ -34,14 +36,13 @@ if TYPE_CHECKING:
     from spiritsafe.drill.account import Outcome
 
 TEACHER = "smollm2"
-CROWD = 2000
 CROWD_SEED = 1_000_003
 """Added to the drill's own seed: the crowd and the cast never have one in common."""
 
-AFTERMATH = 25.0
-"""Seconds that the play goes on at least once the whole ring is stopped, to see what it is refused."""
-
 LOOKS = 60
+
+MARK = ".spiritsafe-drill"
+WRITTEN = ("report.html", "drill.json", "gateway.yaml", "gateway.log")
 
 
 class Drilled(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +58,8 @@ class Drilled(msgspec.Struct, frozen=True, kw_only=True):
     whole_seconds: float
 
 
-def drill(out: Path, size: Size, seed: int, *, quiet: bool = False) -> Drilled:
-    """Play the affair in ``out``, which must be empty or not there, and write the report into it.
+def drill(out: Path, size: Size, seed: int, *, teacher: str = TEACHER, quiet: bool = False) -> Drilled:
+    """Play the affair in ``out`` and write ``report.html`` and ``drill.json`` into it.
 
     Raises ``ResourceError`` if the folder can't be used, or the gateway or its model do not come up.
     """
@@ -69,9 +70,9 @@ def drill(out: Path, size: Size, seed: int, *, quiet: bool = False) -> Drilled:
     board = Board(target=size.exchanges, deadline=size.deadline, line=looks.line(len(ids), rules.default().fdr))
     with Screen(board, quiet=quiet) as screen:
         screen.update(stage="calibrating on a simulated honest crowd")
-        reference = _calibrated(out / "reference", size, seed)
-        waiting = f"starting the gateway and the model {TEACHER}"
-        with stage.raised(out, data, TEACHER, lambda _: screen.update(stage=waiting)) as gateway:
+        reference = _calibrated(data / "reference", size, seed)
+        waiting = f"starting the gateway and the model {teacher}"
+        with stage.raised(out, data, teacher, lambda _: screen.update(stage=waiting)) as gateway:
             setup = time.monotonic() - started
             board.deadline = max(60.0, min(size.deadline, size.budget - setup))
             began = datetime.now(UTC)
@@ -79,12 +80,12 @@ def drill(out: Path, size: Size, seed: int, *, quiet: bool = False) -> Drilled:
             seconds = board.now
             screen.update(stage="stopping the gateway")
         screen.update(stage="verifying the record")
-        found = _found(cast, ids, data, reference, began, seconds, told)
+        found = _found(cast, ids, data, teacher, reference, began, seconds, told)
         outcome = telling.reckon(found)
         screen.update(stage="writing the report")
         path = report.write(telling.affair(found, outcome), out / "report.html")
         screen.update(stage="done")
-    return Drilled(
+    drilled = Drilled(
         passed=outcome.passed,
         verdict=telling.verdict(outcome),
         outcome=outcome,
@@ -94,14 +95,23 @@ def drill(out: Path, size: Size, seed: int, *, quiet: bool = False) -> Drilled:
         play_seconds=round(seconds, 1),
         whole_seconds=round(time.monotonic() - started, 1),
     )
+    (out / "drill.json").write_bytes(msgspec.json.format(msgspec.json.encode(drilled), indent=1))
+    return drilled
 
 
 def _prepare(out: Path) -> Path:
+    """Make the folder. One that holds an earlier drill is used again: what that drill wrote is removed first."""
     data = out / "data"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise ResourceError("the folder is not empty", where=str(out), remedy="Name another with --out.")
+        if (out / MARK).exists():
+            shutil.rmtree(data, ignore_errors=True)
+            for name in WRITTEN:
+                (out / name).unlink(missing_ok=True)
+        elif any(out.iterdir()):
+            remedy = "Name another with --out: nothing here is from a drill, and a drill won't mix with it."
+            raise ResourceError("the folder is not empty", where=str(out), remedy=remedy)
+        (out / MARK).write_text("A drill writes here, and clears away the one before.\n", encoding="utf-8")
         data.mkdir(mode=0o700)
     except OSError as error:
         reason = f"the folder can't be used: {error.strerror}"
@@ -112,13 +122,13 @@ def _prepare(out: Path) -> Path:
 def _calibrated(path: Path, size: Size, seed: int) -> references.Reference:
     """Build the reference in a process of its own, whose memory goes back with it, and read it."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        pool.submit(build_reference, path, size.honest, seed + CROWD_SEED).result()
+        pool.submit(build_reference, path, size, seed + CROWD_SEED).result()
     return references.load(path)
 
 
-def build_reference(path: Path, honest: dict[str, int], seed: int) -> None:
+def build_reference(path: Path, size: Size, seed: int) -> None:
     """Calibrate the detectors on a simulated crowd of the same kinds of tenants and write that down."""
-    exchanges = sorted(crowd(seed, honest, CROWD), key=lambda exchange: exchange.time)
+    exchanges = sorted(crowd(seed, size.honest, size.crowd), key=lambda exchange: exchange.time)
     source = "a simulated crowd of the same kinds of honest tenants, with another seed"
     calibrate.reference_of_exchanges(exchanges, made=datetime.now(UTC), source=source).save(path)
 
@@ -166,6 +176,7 @@ async def _until_over(
     duty: Duty,
     tell: Callable[[Played], None],
 ) -> None:
+    model = await _model(gateway, next(iter(secrets.values())))
     stop, clock = Stop(), time.monotonic()
     members = {actor.name for actor in cast.actors if actor.kind == RING}
 
@@ -177,21 +188,28 @@ async def _until_over(
             screen.update(stage="playing")
             if stopped_at is None and members <= await asyncio.to_thread(duty.stopped):
                 stopped_at = board.now
-            seen = stopped_at is not None and board.now - stopped_at >= AFTERMATH
+            seen = stopped_at is not None and board.now - stopped_at >= cast.size.aftermath
             if board.now >= board.deadline or (seen and board.count >= board.target):
                 stop.now()
             await stop.pause(0.5)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(keep())
-        group.create_task(play(cast, f"{gateway.url}/v1", secrets, TEACHER, stop, tell, clock))
+        group.create_task(play(cast, f"{gateway.url}/v1", secrets, model, stop, tell, clock))
     board.now = time.monotonic() - clock
+
+
+async def _model(gateway: stage.Stage, secret: str) -> str:
+    """The name of the model that stands behind the gateway."""
+    async with AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=secret) as client:
+        return (await client.models.list()).data[0].id
 
 
 def _found(
     cast: Scenario,
     ids: dict[str, str],
     data: Path,
+    teacher: str,
     reference: references.Reference,
     began: datetime,
     seconds: float,
@@ -217,7 +235,7 @@ def _found(
         reference=reference.because(),
         parameters=(
             ("seed", str(cast.seed)),
-            ("model", TEACHER),
+            ("model", teacher),
             ("accounts", str(len(ids))),
             ("policy", rules.default().digest()),
             ("reference", reference.digest()),

@@ -14,6 +14,10 @@ from spiritsafe.drill.tenants import KINDS, Ask
 
 RING = "ring"
 RING_PAUSE = 2.0
+
+CARD, NETWORKS = 5, 3
+"""Ring members to a card, and networks that the ring has."""
+
 RING_CLIENTS = ("openai-python/1.99", "openai-python/2.4")
 
 
@@ -37,9 +41,10 @@ class Actor(msgspec.Struct, frozen=True):
 class Size(msgspec.Struct, frozen=True):
     """How big the affair is.
 
-    ``exchanges`` end it, unless the ring is still about; ``deadline`` (seconds of play) ends it in any case, and
-    ``budget`` (seconds in all) cuts that short on a machine that was slow to begin. ``brevity`` is the share of
-    the usual length of answers.
+    ``exchanges`` end it, once the ring has been stopped for ``aftermath`` seconds. ``deadline`` (seconds of play)
+    ends it in any case, and ``budget`` (seconds in all) cuts that short on a machine that was slow to begin.
+    ``brevity`` is the share of the usual length of answers, ``crowd`` how many simulated accounts the detectors
+    are calibrated on.
     """
 
     honest: dict[str, int]
@@ -50,17 +55,20 @@ class Size(msgspec.Struct, frozen=True):
     deadline: float
     budget: float
     brevity: float
+    aftermath: float = 25.0
+    crowd: int = 2000
 
 
 QUICK = Size(
-    honest={"person": 7, "coder": 3, "student": 3, "support": 2, "translator": 2, "evaluation": 1, "agent": 2},
-    members=11,
-    corpus=360,
+    honest={"person": 6, "coder": 3, "student": 3, "support": 2, "translator": 1, "evaluation": 1, "agent": 2},
+    members=10,
+    corpus=300,
     fraction=0.8,
-    exchanges=900,
-    deadline=270.0,
+    exchanges=800,
+    deadline=280.0,
     budget=335.0,
-    brevity=0.6,
+    brevity=0.55,
+    crowd=1200,
 )
 FULL = Size(
     honest={"person": 20, "coder": 9, "student": 9, "support": 5, "translator": 5, "evaluation": 3, "agent": 5},
@@ -130,7 +138,7 @@ def _shared(
     """What an account shares with others of its kind, honestly or not.
 
     Three coders are a team: one card, one office. Three students sit on one campus network, with cards of
-    their own. Ring members pay in groups of four and come from three networks
+    their own. Ring members pay in groups of five and come from three networks
     that cross the groups, so that the whole hangs together though no one thing is common to all.
     """
     first = kinds.index(kind)
@@ -138,7 +146,7 @@ def _shared(
         lead = first + nth - nth % TEAM
         return cards[lead] if kind == "coder" else card, nets[lead]
     if kind == RING:
-        return cards[first + nth - nth % 4], nets[first + nth % 3]
+        return cards[first + nth - nth % CARD], nets[first + nth % NETWORKS]
     return card, net
 
 

@@ -57,7 +57,7 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Ruling(msgspec.Struct, frozen=True):
-    """One decision, as the store keeps it."""
+    """One decision, as the store keeps it; ``again`` later ones of the same kind only added accounts to it."""
 
     at: float
     subject: str
@@ -69,6 +69,7 @@ class Ruling(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
     evidence: tuple[str, ...]
     confirmed: float | None = None
+    again: int = 0
 
 
 class Fact(msgspec.Struct, frozen=True):

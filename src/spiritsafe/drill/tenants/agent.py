@@ -81,4 +81,5 @@ KIND = Kind(
     asks=asks,
     pause=4.0,
     clients=("agent-runtime/0.9 openai-python/2.4",),
+    sorts=len(ERRANDS),
 )

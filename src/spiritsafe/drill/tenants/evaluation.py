@@ -90,4 +90,5 @@ KIND = Kind(
     asks=asks,
     pause=3.0,
     clients=("lm-eval/0.4", "openai-python/2.4"),
+    sorts=len(SUITES),
 )

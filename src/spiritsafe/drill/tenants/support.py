@@ -226,4 +226,5 @@ KIND = Kind(
     asks=asks,
     pause=5.0,
     clients=("openai-node/5.1", "langchain/0.3"),
+    sorts=len(HOUSES),
 )

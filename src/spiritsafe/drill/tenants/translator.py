@@ -187,4 +187,5 @@ KIND = Kind(
     asks=asks,
     pause=4.0,
     clients=("langchain/0.3", "openai-python/1.99"),
+    sorts=len(DESKS),
 )

@@ -22,7 +22,8 @@ class Kind(msgspec.Struct, frozen=True):
 
     ``asks(rng)`` is one account of this kind: an endless stream whose character (interests, house,
     voice) is drawn from ``rng`` first and stays. ``pause`` is the median number of seconds between an
-    answer and the next question; ``clients`` are the user agents that such accounts show.
+    answer and the next question; ``clients`` are the user agents that such accounts show; ``sorts`` how many
+    narrow sorts of accounts there are within the kind, each of which asks about one thing alone.
     """
 
     name: str
@@ -30,3 +31,4 @@ class Kind(msgspec.Struct, frozen=True):
     asks: Callable[[Random], Iterator[Ask]]
     pause: float
     clients: tuple[str, ...]
+    sorts: int = 1

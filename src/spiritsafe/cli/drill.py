@@ -1,0 +1,73 @@
+"""``spiritsafe drill``: the whole affair, played on this machine with a real model, and a report to look at."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spiritsafe.cli.output import Json, emit_json, emit_table
+from spiritsafe.errors import UsageError
+
+if TYPE_CHECKING:
+    from spiritsafe.drill.run import Drilled
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(drill)
+
+
+def drill(
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where everything goes. [default: spiritsafe-drill-TIME]")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A smaller affair that ends within six minutes.")] = False,
+    seed: Annotated[int, typer.Option(help="Another seed, another affair.")] = 1,
+    json: Json = False,
+) -> None:
+    """Play the affair: honest tenants and a ring before the real gateway and a real model.
+
+    Ends with 1 if the ring was not stopped, an honest account was sanctioned or the record is broken.
+    """
+    missing = [name for name in ("openai", "torch", "transformers") if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"the drill needs {', '.join(missing)}", remedy="Install them: pip install 'spiritsafe[embedded]'."
+        )
+    from spiritsafe.drill.run import drill as play
+    from spiritsafe.drill.scenario import FULL, QUICK
+
+    folder = out or Path(f"spiritsafe-drill-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
+    drilled = play(folder, QUICK if quick else FULL, seed, quiet=json)
+    if json:
+        emit_json(drilled)
+    else:
+        _print(drilled)
+    if not drilled.passed:
+        raise typer.Exit(1)
+
+
+def _print(drilled: Drilled) -> None:
+    outcome = drilled.outcome
+    typer.echo(f"\n{drilled.verdict}\n")
+    share = 100 * outcome.got / outcome.corpus if outcome.corpus else 0.0
+    stopped = "never" if outcome.stopped_at is None else f"after {outcome.stopped_at:.0f} seconds"
+    emit_table(
+        ("", ""),
+        [
+            ("served", f"{outcome.served} requests, {outcome.tokens} tokens"),
+            ("caught", f"{outcome.stopped} of {outcome.members} ring accounts, the whole ring {stopped}"),
+            ("missed", f"{outcome.members - outcome.stopped} ring accounts"),
+            ("wrongly touched", f"{outcome.touched} of {outcome.honest} honest accounts"),
+            ("harvested", f"{outcome.got} of {outcome.corpus} tasks ({share:.0f}%)"),
+            ("refused", f"{outcome.refused} requests, {outcome.failed} failed"),
+            ("record", "intact" if outcome.record_intact else "broken"),
+            ("took", f"{drilled.setup_seconds:.0f} s to set up, {drilled.play_seconds:.0f} s of play"),
+            ("report", drilled.report),
+            ("data", drilled.data),
+        ],
+    )
