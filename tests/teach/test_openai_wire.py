@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,9 +22,16 @@ TOKENS = st.builds(
     st.lists(st.binary(min_size=1, max_size=4), max_size=3, unique=True),
 )
 ANSWERS = st.builds(
-    lambda text, tokens, finish: Answer(
-        choice=0, text=text, tokens=tuple(tokens), finish=finish, prompt_tokens=5, completion_tokens=9
+    lambda text, reasoning, tokens, finish: Answer(
+        choice=0,
+        text=text,
+        reasoning=reasoning or None,
+        tokens=tuple(tokens),
+        finish=finish,
+        prompt_tokens=5,
+        completion_tokens=9,
     ),
+    st.text(max_size=9),
     st.text(max_size=9),
     st.lists(TOKENS, max_size=3),
     st.sampled_from(["stop", "length"]),
@@ -34,6 +42,7 @@ def as_delta(answer: Answer) -> Delta:
     return Delta(
         choice=0,
         text=answer.text,
+        reasoning=answer.reasoning or "",
         tokens=answer.tokens,
         tool_calls=answer.tool_calls,
         finish=answer.finish,
@@ -54,7 +63,7 @@ def test_what_our_server_writes_is_read_back_as_it_was(answer) -> None:
 @given(ANSWERS)
 def test_completions_too(answer) -> None:
     body = {"choices": [wire.text_choice(answer, 0, wire.Offsets())], "usage": USAGE}
-    assert list(whole_deltas(body)) == [as_delta(answer)]
+    assert list(whole_deltas(body)) == [msgspec.structs.replace(as_delta(answer), reasoning="")]
 
 
 def test_what_is_asked_is_what_our_server_understands() -> None:
@@ -120,6 +129,15 @@ def test_with_several_choices_tokens_are_counted_by_their_logprobs() -> None:
         reader.read({"choices": [{"index": at, "delta": {}, "finish_reason": "stop"} for at in (1, 0)], "usage": USAGE})
     )
     assert [(each.choice, each.completion_tokens) for each in reader.finish()] == [(0, None), (1, 3)]
+
+
+def test_streamed_reasoning_comes_apart_from_the_text() -> None:
+    reader = StreamReader(1)
+    chunks = [
+        {"choices": [{"index": 0, "delta": {name: "hm"}}]} for name in ("reasoning_content", "reasoning", "content")
+    ]
+    deltas = [delta for chunk in chunks for delta in reader.read(chunk)]
+    assert [(delta.reasoning, delta.text) for delta in deltas] == [("hm", ""), ("hm", ""), ("", "hm")]
 
 
 def test_an_unknown_reason_is_an_end_like_any_other() -> None:

@@ -148,3 +148,10 @@ def test_offsets_are_where_tokens_begin_in_the_text() -> None:
     tokens = tuple(Token(None, "", data, 0.0) for data in (b"a", b"\xc3", b"\xa9b", b"c"))
     offsets = wire.Offsets()
     assert offsets.take(tokens[:2]) + offsets.take(tokens[2:]) == wire.Offsets().take(tokens) == [0, 1, 1, 3]
+
+
+def test_reasoning_is_passed_on_beside_the_answer() -> None:
+    whole = wire.chat_choice(Answer(choice=0, text="4", reasoning="2 + 2", finish="stop"), logprobs=False)
+    assert (whole["message"]["content"], whole["message"]["reasoning_content"]) == ("4", "2 + 2")
+    shown = wire.chat_delta(Delta(choice=0, reasoning="2"), logprobs=False, first_call=0)["delta"]
+    assert shown == {"reasoning_content": "2"}

@@ -23,6 +23,7 @@ VERBS: tuple[str, ...] = (
     "ingest",
     "scan",
     "verify",
+    "teach",
     "terms",
     "cost",
     "distill",

@@ -158,7 +158,7 @@ async def _chat_chunks(
             opening = {"role": "assistant", "content": "", "refusal": None}
             yield {**head, "choices": [{"index": delta.choice, "delta": opening, "finish_reason": None}]}
         shown = msgspec.structs.replace(delta, finish=None)
-        if delta.text or delta.tokens or delta.tool_calls:
+        if delta.text or delta.reasoning or delta.tokens or delta.tool_calls:
             yield {**head, "choices": [wire.chat_delta(shown, logprobs=logprobs, first_call=calls[delta.choice])]}
             calls[delta.choice] += len(delta.tool_calls)
         if delta.finish is not None:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import HttpProcessingError
 
 from spiritsafe.errors import InputError, ResourceError, SpiritsafeError, UsageError
 from spiritsafe.teach.answers import Collector
@@ -108,7 +109,7 @@ class OpenAITeacher:
                     if line.startswith(b"data:"):
                         for delta in reader.read(self._json(line[5:])) if line[5:].strip() != b"[DONE]" else ():
                             yield delta
-            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            except (aiohttp.ClientError, HttpProcessingError, TimeoutError, ValueError) as error:
                 raise self._broken(f"the stream broke off: {error or type(error).__name__}") from error
         for delta in reader.finish():
             yield delta

@@ -127,6 +127,8 @@ def error_body(message: str, kind: str, code: str | None = None, param: str | No
 def chat_choice(answer: Answer, *, logprobs: bool) -> Json:
     """One choice of a whole chat answer."""
     message: Json = {"role": "assistant", "content": answer.text or None, "refusal": None}
+    if answer.reasoning:
+        message["reasoning_content"] = answer.reasoning
     if answer.tool_calls:
         message["tool_calls"] = [_call(call) for call in answer.tool_calls]
     elif not answer.text:
@@ -142,6 +144,8 @@ def chat_choice(answer: Answer, *, logprobs: bool) -> Json:
 def chat_delta(delta: Delta, *, logprobs: bool, first_call: int) -> Json:
     """One choice of a streamed chunk; ``first_call`` is how many tool calls this choice has shown before."""
     shown: Json = {"content": delta.text} if delta.text else {}
+    if delta.reasoning:
+        shown["reasoning_content"] = delta.reasoning
     if delta.tool_calls:
         shown["tool_calls"] = [
             {"index": index, **_call(call)} for index, call in enumerate(delta.tool_calls, first_call)
