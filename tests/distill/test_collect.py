@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import ClassVar
 
@@ -217,3 +219,22 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks_and_asked_less_at_on
     came = Busy.came
     assert len(came) == 12
     assert came[3] - came[2] >= 0.29  # nobody asked until the last Retry-After had passed
+
+
+@pytest.mark.parametrize("killed", ["collector", "server"])
+def test_nothing_is_lost_nor_paid_for_twice_when_the_collector_or_the_server_is_killed(
+    tmp_path: Path, killed: str
+) -> None:
+    path = Path(__file__).parents[2] / "benchmarks" / "collect.py"
+    spec = spec_from_file_location("benchmark_collect", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    arguments = module.parser().parse_args(["--answers", "45", "--concurrency", "4"])
+    outcome = module.play(killed, arguments, tmp_path)
+    assert (outcome.lost, outcome.twice_after_durable) == (0, 0)
+    assert outcome.requests > 45
+    assert all(count <= 4 for count in outcome.under_way)
+    assert outcome.answered_twice <= sum(outcome.answered_and_unstored)
