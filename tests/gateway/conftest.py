@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import http.client
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -354,3 +357,55 @@ def stand(_common: Stand, upstream: ModelServer) -> Stand:
     """A gateway with the usual settings, shared by all tests that don't change its store's one account."""
     _common.mark = _common.parts.log.rows
     return _common
+
+
+class Served:
+    """``spiritsafe serve`` in a process of its own; ``said`` is what it announced."""
+
+    def __init__(self, settings: Json, folder: Path) -> None:
+        self.data = folder / "data"
+        config = folder / "safe.yaml"
+        config.write_text(json.dumps({"data": str(self.data), "port": 0, "watch": {"enabled": False}, **settings}))
+        self._errors = (folder / "stderr").open("w+b")
+        command = [sys.executable, "-c", "from spiritsafe.cli import main; main()", "serve", "--config", str(config)]
+        self.process = subprocess.Popen(
+            [*command, "--json"], stdout=subprocess.PIPE, stderr=self._errors, stdin=subprocess.DEVNULL
+        )
+        assert self.process.stdout is not None
+        said = b""
+        while not said.rstrip().endswith(b"}") and (line := self.process.stdout.readline()):
+            said += line
+        self.said: Json = json.loads(said) if said else {}
+
+    @property
+    def url(self) -> str:
+        return str(self.said["url"])
+
+    def errors(self) -> str:
+        """What it wrote to standard error."""
+        self._errors.seek(0)
+        return self._errors.read().decode()
+
+    def end(self, how: int = signal.SIGTERM) -> int:
+        """Send it a signal and wait; its exit code."""
+        assert self.process.stdout is not None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        code = self.process.wait(30)
+        self.process.stdout.close()
+        return code
+
+    def close(self) -> None:
+        self.end(signal.SIGKILL)
+        self._errors.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Begin ``spiritsafe serve`` with these settings and wait until it serves or has ended."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**settings: Any) -> Served:
+            return stack.enter_context(contextlib.closing(Served(settings, tmp_path)))
+
+        yield make
