@@ -60,7 +60,8 @@ def from_exchanges(exchanges: Sequence[Exchange], parts: frozenset[Part], key: b
     ``key`` is the one with which the record keys its digests, so that both forms of one prompt agree.
     """
     accounts, models = _Names(), _Names()
-    texts, stored = _Names(), list[TextSketch]()
+    texts = _Names()
+    stored: list[TextSketch] = []
     place = np.full(len(exchanges), -1, dtype=np.int64)
     for row, exchange in enumerate(exchanges):
         if exchange.version > VERSION:

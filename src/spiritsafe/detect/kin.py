@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from spiritsafe.detect.types import IntArray
 
-POPULAR = 1 / 20
+POPULAR = 1 / 5
 """A value used by more than this share of the accounts compared with says nothing about kinship."""
 
 _COLUMNS = frozenset(i for i, (_, kind) in enumerate(SHARED) if kind != "client")

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from spiritsafe.detect.account import account_detectors
-from spiritsafe.detect.features import SHARED, Batch, digest, from_exchanges
+from spiritsafe.detect.features import Batch, digest, from_exchanges
 from spiritsafe.detect.judge import FromOwnLog, FromReference, Scored, accused, together
 from spiritsafe.detect.kin import Kin
 from spiritsafe.detect.ring import RING_DETECTORS
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 VERSION = 1
 NOTABLE = 1.0
 UNMEASURED = -1e9
-_SYSTEM = [name for name, _ in SHARED].index("system")
+_GROWN = 1.02
 
 
 class _State(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +69,7 @@ class Watch:
         self._collect = collect or reference is not None
         self._users: Counter[tuple[int, int]] = Counter()
         self._rings: list[Ring] | None = None
+        self._counted = 0
         self._kin: Kin | None = None
 
     def learn(self, exchanges: Sequence[Exchange]) -> None:
@@ -116,14 +117,17 @@ class Watch:
             )
         self._measure(reference)
         names = [n for n, t in self.tenants.items() if t.best and n not in granted]
-        best = np.array([self.tenants[n].best for n in names], dtype=np.float64).reshape(len(names), -1, 3)
+        best = np.array([self.tenants[n].best for n in names], dtype=np.float64).reshape(
+            len(names), len(self.detectors), 3
+        )
         scored = []
         for place, detector in enumerate(self.detectors):
             statistic, effect, n = (best[:, place, i] for i in range(3)) if names else (np.zeros(0),) * 3
             ranks = FromReference(statistic, reference.scores(detector.name))
             scored.append(Scored(detector, Measured(statistic, effect, n.astype(np.int64)), ranks))
-        if self._rings is None:
-            self._rings = self.rings(reference.honest_group)
+        # How rare a value is changes a little with every account that comes; who shares it with whom does not.
+        if self._rings is None or len(self.tenants) > self._counted * _GROWN:
+            self._rings, self._counted = self.rings(reference.honest_group), len(self.tenants)
         return self._findings(names, scored, self._rings, granted, notable, reference.because())
 
     def evaluate_alone(self, *, granted: frozenset[str] = frozenset(), notable: float = NOTABLE) -> Evaluation:
@@ -199,7 +203,7 @@ class Watch:
             return
         first, last = float(np.nanmin(seconds)), float(np.nanmax(seconds))
         self.span = [min(self.span[0], first), max(self.span[1], last)]
-        if np.isnan(tenant.started):
+        if tenant.started is None:
             tenant.started = first
         horizon = self.reference.horizon if self.reference is not None else 0.0
         if horizon > 0.0 and first - tenant.started > horizon:

@@ -31,7 +31,7 @@ class TenantState(msgspec.Struct, frozen=True, kw_only=True):
     """A tenant as it is stored."""
 
     account_id: str
-    started: float
+    started: float | None
     exchanges: int
     seen: list[int]
     trackers: list[bytes]
@@ -66,9 +66,9 @@ class Tenant:
         self.account_id = account_id
         self.shared: set[tuple[int, int]] = set()
         self.models: set[str] = set()
-        self.start(detectors, float("nan"))
+        self.start(detectors, None)
 
-    def start(self, detectors: Sequence[AccountDetector], seconds: float) -> None:
+    def start(self, detectors: Sequence[AccountDetector], seconds: float | None) -> None:
         """Begin a new period; what it shares and which models it asked for stay known."""
         self.started = seconds
         self.exchanges = 0

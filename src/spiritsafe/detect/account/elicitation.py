@@ -88,11 +88,11 @@ class Model:
         )
 
 
-def matrix(counts: Counts) -> sparse.csr_matrix:
+def matrix(counts: Counts) -> sparse.csr_array:
     """Which buckets occur in each text: [texts, 2**bits], scaled so that a long text says no more than a short one."""
     sizes = np.diff(counts.starts)
     values = np.repeat(scale(sizes), sizes)
-    return sparse.csr_matrix((values, counts.ids.astype(np.int32), counts.starts), shape=(len(sizes), 1 << NGRAM_BITS))
+    return sparse.csr_array((values, counts.ids.astype(np.int32), counts.starts), shape=(len(sizes), 1 << NGRAM_BITS))
 
 
 def scale(sizes: NDArray[np.int64]) -> NDArray[np.float32]:

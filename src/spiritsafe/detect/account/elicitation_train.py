@@ -68,7 +68,7 @@ def draw(phrases: Phrases, n: int, rng: Random) -> tuple[list[str], list[str]]:
     return texts
 
 
-def fit(x: sparse.csr_matrix, y: NDArray[np.float64], penalty: float, steps: int) -> tuple[NDArray[np.float64], float]:
+def fit(x: sparse.csr_array, y: NDArray[np.float64], penalty: float, steps: int) -> tuple[NDArray[np.float64], float]:
     """Minimise mean logistic loss + ``penalty`` * |w| by FISTA with a fixed step; returns weights and intercept."""
     design = sparse.hstack([x, np.ones((x.shape[0], 1))], format="csr")
     transposed = design.T.tocsr()
@@ -87,7 +87,7 @@ def fit(x: sparse.csr_matrix, y: NDArray[np.float64], penalty: float, steps: int
     return w[:-1], float(w[-1])
 
 
-def train(seed: int = 20261122, n: int = 24_000, penalty: float = 3e-4, steps: int = 600) -> Model:
+def train(seed: int = 20261122, n: int = 24_000, penalty: float = 1e-4, steps: int = 800) -> Model:
     """Draw ``n`` texts of each class and fit the model."""
     phrases = settings.load(PHRASES, Phrases)
     rng = Random(seed)  # noqa: S311

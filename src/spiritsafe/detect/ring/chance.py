@@ -42,8 +42,10 @@ def log10_chance(core: Sequence[Meeting], accounts: int, group: int) -> float:
         blocks = max(accounts // group, groups)
         # Whoever uses a value without being a member is taken for a group of its own: that makes meeting easier.
         drawn, marked = (min(blocks, groups + size - step.both) for size in (step.before, step.size))
-        if groups > 1:
-            log10_p = hypergeometric_upper(groups - 1, blocks - 1, drawn - 1, marked - 1)
+        # The first group is given. Where nearly all groups use either value, so many meet of necessity.
+        met = groups - 1
+        if met > max(0, drawn + marked - 1 - blocks):
+            log10_p = hypergeometric_upper(met, blocks - 1, drawn - 1, marked - 1)
             total += min(0.0, log10_p + step.log10_choices)
     picked_first = core[0].log10_choices + len(core) * math.log10(2.0) if core else 0.0
     return min(0.0, total + picked_first)

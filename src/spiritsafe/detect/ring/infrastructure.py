@@ -43,7 +43,7 @@ class Infrastructure:
     def rings(self, links: Sequence[Link], table: LinkTable, honest_group: int | None = None) -> list[Ring]:
         """Rings bound by two kinds of link, then candidates bound by one; no link serves two of them."""
         drafts = self._drafts(links, table)
-        return [_ring(draft, len(table.accounts), honest_group or _honest_group(drafts, draft)) for draft in drafts]
+        return [_ring(draft, len(table.accounts), _block(draft, drafts, honest_group)) for draft in drafts]
 
     def honest_group(self, table: LinkTable, quantile: float) -> int | None:
         """How many accounts groups have that pay with one card or share two kinds of link; None if there are none."""
@@ -74,9 +74,15 @@ def honest_group(drafts: Sequence[Draft], quantile: float) -> int | None:
     return int(np.quantile(sizes, quantile, method="higher")) if sizes else None
 
 
-def _honest_group(drafts: Sequence[Draft], but: Draft) -> int:
-    """How many accounts an honest company has at most, read off the other groups of the log."""
-    return max(LEAST_GROUP, honest_group([draft for draft in drafts if draft is not but], _HONEST_QUANTILE) or 0)
+def _block(draft: Draft, drafts: Sequence[Draft], told: int | None) -> int:
+    """How many accounts may honestly belong together: those of one company, or all who happen to share a network.
+
+    Unless it is ``told``, the size of companies is read off the other groups of the log.
+    """
+    if draft.kinds in _STRANGERS:
+        return len(draft.accounts)
+    others = [other for other in drafts if other is not draft]
+    return told or max(LEAST_GROUP, honest_group(others, _HONEST_QUANTILE) or 0)
 
 
 def _ring(draft: Draft, accounts: int, group: int) -> Ring:

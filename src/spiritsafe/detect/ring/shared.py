@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from spiritsafe.detect.features import SHARED
-from spiritsafe.detect.types import KINDS, Link
+from spiritsafe.detect.types import KINDS, Link, LinkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from spiritsafe.detect.types import LinkTable
 
-LEAST_LOG10_E = 1.3
-"""A value links if accounts share it by chance less than once in twenty: what many use links nobody."""
+LEAST_LOG10_E: dict[LinkKind, float] = {"payment": 0.7, "place": 1.3, "system": 1.3, "client": float("inf")}
+"""A value links if accounts share it by chance less than once in twenty (a card: in five): what many use links nobody.
 
-_CLIENT = [column for column, (_, kind) in enumerate(SHARED) if kind == "client"]
+A program never links by itself: a handful of them serve everyone.
+"""
+
+LEAST_BACKGROUND = 30
+"""So many accounts of a reference tell better what is common than the accounts that are looked at."""
 
 
 class SharedValues:
@@ -30,11 +34,14 @@ class SharedValues:
         uses = pl.DataFrame({"account": table.account, "column": table.column, "value": table.value})
         kinds = pl.DataFrame({"column": range(len(SHARED)), "kind": [KINDS.index(kind) for _, kind in SHARED]})
         rows = uses.group_by("column", "value").len("size").filter(pl.col("size") > 1).sort("column", "value")
+        least = pl.DataFrame({"kind": range(len(KINDS)), "least": [LEAST_LOG10_E[kind] for kind in KINDS]})
         self.names = table.accounts
         self.rows = (
-            rows.with_columns(_log10_e(len(table.accounts)).alias("log10_e"))
-            .with_columns(links=(pl.col("log10_e") >= LEAST_LOG10_E) & ~pl.col("column").is_in(_CLIENT))
+            _with_log10_e(rows, uses, table.accounts)
             .join(kinds, on="column", maintain_order="left")
+            .join(least, on="kind", maintain_order="left")
+            .with_columns(links=pl.col("log10_e") >= pl.col("least"))
+            .drop("least")
             .with_row_index("at")
         )
         self.uses = uses.join(self.rows.select("at", "column", "value"), on=["column", "value"]).select("account", "at")
@@ -62,16 +69,24 @@ class SharedValues:
         return self.rows.filter(pl.col("kind") == kind).height
 
 
-def _log10_e(accounts: int) -> pl.Expr:
-    """log10 of 1 / the chance that an account shares a value by accident.
+def _with_log10_e(rows: pl.DataFrame, uses: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Add log10 of 1 / the chance that an account shares a value by accident.
 
-    The chance is the larger of two: the share of all other accounts that use it, and how often two accounts share
-    any other value of its column. A card on which a tenth of all accounts lie links nobody, nor does a network
-    where sharing networks is what everyone does.
+    The chance is the larger of two: the share of accounts that use the value, and how often two accounts share any
+    other value of its column. A network that a tenth of all accounts use links nobody, nor does any network
+    where sharing networks is what everyone does. Both are counted among the accounts of the reference if there are
+    enough of them, so that a ring can't make its own card popular, and else among all others of the log.
     """
-    size = pl.col("size").cast(pl.Float64)
-    pairs = size * (size - 1.0) / 2.0
-    others = pl.max_horizontal(float(accounts) - size, 2.0)
+    unnamed = [place for place, name in enumerate(names) if not name]
+    if len(unnamed) >= LEAST_BACKGROUND:
+        behind = uses.filter(pl.col("account").is_in(unnamed)).group_by("column", "value").len("base")
+        rows = rows.join(behind, on=["column", "value"], how="left", maintain_order="left")
+        base, accounts, rest = pl.col("base").fill_null(0).cast(pl.Float64), len(unnamed), 1.0
+    else:
+        base, accounts, rest = pl.col("size").cast(pl.Float64), len(names), -1.0
+    pairs = base * (base - 1.0) / 2.0
+    others = pl.max_horizontal(float(accounts) - base, 2.0)
     typical = (pairs.sum().over("column") - pairs) / (others * (others - 1.0) / 2.0)
-    popular = (size - 1.0) / max(accounts - 1.0, 1.0)
-    return -pl.min_horizontal(pl.max_horizontal(typical, popular), 1.0).log10()
+    popular = (base + rest) / max(accounts + rest, 1.0)
+    log10_e = -pl.min_horizontal(pl.max_horizontal(typical, popular), 1.0).log10()
+    return rows.with_columns(log10_e=log10_e).select("column", "value", "size", "log10_e")

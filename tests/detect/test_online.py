@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from spiritsafe.detect.calibrate import reference_of
+from spiritsafe.detect.features import Batch
+from spiritsafe.detect.online import Watch
+from spiritsafe.detect.reference import Reference
+from spiritsafe.detect.types import Evaluation, Finding
+from spiritsafe.errors import InputError
+from spiritsafe.record.exchange import Exchange, Message
+from spiritsafe.stats.evalues import partial_conjunction
+
+MADE = datetime(2026, 3, 1, tzinfo=UTC)
+DAYS = 86_400.0
+
+
+def parts(batch: Batch, n: int) -> list[Batch]:
+    """The batch in n pieces, one after the other."""
+    cuts = np.array_split(np.arange(len(batch)), n)
+    names = ("owner", "seconds", "prompt", "shared", "model")
+    return [Batch(**{**batch.__dict__, **{name: getattr(batch, name)[cut] for name in names}}) for cut in cuts]
+
+
+def wealth(finding: Finding) -> float:
+    return partial_conjunction([item.result.log10_e for item in finding.evidence])
+
+
+def family(finding: Finding, name: str) -> float:
+    return next(item.result.log10_e for item in finding.evidence if item.family == name)
+
+
+def of(evaluation: Evaluation, subject: str) -> Finding:
+    return next(f for f in evaluation.findings if f.subject == subject)
+
+
+def rings_of(evaluation: Evaluation) -> list[Finding]:
+    return [f for f in evaluation.findings if f.subject_kind == "ring"]
+
+
+@pytest.fixture(scope="module")
+def reference(honest: Callable[..., list[Any]], batch_of: Callable[..., Batch]) -> Reference:
+    watch = Watch(collect=True)
+    watch.learn_batch(batch_of(honest(400, seed=1), seed=1))
+    return reference_of(watch, made=MADE, source="test")
+
+
+@pytest.fixture
+def ring(actor: type[Any], centres: Callable[..., np.ndarray]) -> Callable[..., list[Any]]:
+    """Members that ask for something of their own, in words that elicit, all on one card and one network."""
+
+    def make(members: int, n: int = 80, **shares: str) -> list[Any]:
+        centre = centres(1, 77)[0]
+        held = shares or {"payment": "ring", "ip_prefix": "ring", "client": "sdk-1"}
+        return [actor(f"ring-{i}", centre, n, dict(held), 0.8) for i in range(members)]
+
+    return make
+
+
+def test_without_a_reference_it_observes_and_says_so(
+    honest: Callable[..., list[Any]], batch_of: Callable[..., Batch]
+) -> None:
+    watch = Watch()
+    watch.learn_batch(batch_of(honest(30)))
+    found = watch.evaluate()
+    assert found.findings == ()
+    assert "no reference" in found.because[0]
+
+
+def test_a_ring_stands_out_and_the_honest_do_not(
+    reference: Reference,
+    ring: Callable[..., list[Any]],
+    honest: Callable[..., list[Any]],
+    batch_of: Callable[..., Batch],
+) -> None:
+    watch = Watch(reference)
+    watch.learn_batch(batch_of([*ring(24), *honest(100, seed=5)], seed=2))
+    found = watch.evaluate(notable=-9.0)
+    caught = max(rings_of(found), key=wealth)
+    assert set(caught.accounts) == set(caught.accused) == {f"ring-{i}" for i in range(24)}
+    assert wealth(caught) > 4.0
+    assert {link.kind for link in caught.links} == {"payment", "place"}
+    others = [f for f in found.findings if not f.subject.startswith(("ring-",))]
+    assert max(wealth(f) for f in others) < 2.0
+    assert found.tested >= len(others)
+
+
+def test_evidence_rises_with_what_is_asked(
+    reference: Reference, ring: Callable[..., list[Any]], batch_of: Callable[..., Batch]
+) -> None:
+    batch = batch_of(ring(12, 200), seed=3)
+    watch = Watch(reference)
+    seen = []
+    for part in parts(batch, 6):
+        watch.learn_batch(part)
+        seen.append(max((wealth(f) for f in rings_of(watch.evaluate(notable=-9.0))), default=-9.0))
+    assert seen == sorted(seen)
+    assert seen[-1] > 2.5
+
+
+def test_looking_often_changes_nothing(
+    reference: Reference,
+    ring: Callable[..., list[Any]],
+    honest: Callable[..., list[Any]],
+    batch_of: Callable[..., Batch],
+) -> None:
+    batch = batch_of([*ring(6), *honest(20, seed=6)], seed=4)
+    rarely, often = Watch(reference), Watch(reference)
+    for part in parts(batch, 8):
+        rarely.learn_batch(part)
+        often.learn_batch(part)
+        often.evaluate()
+        assert often.evaluate() == often.evaluate()
+    once, again = rarely.evaluate(notable=-9.0), often.evaluate(notable=-9.0)
+    assert [f.subject for f in once.findings] == [f.subject for f in again.findings]
+    for left, right in zip(once.findings, again.findings, strict=True):
+        assert wealth(left) == pytest.approx(wealth(right), abs=1e-6)
+        for one, two in zip(left.evidence, right.evidence, strict=True):
+            assert one.result.statistic == pytest.approx(two.result.statistic, abs=1e-5)
+            assert one.result.p_value == two.result.p_value
+
+
+def test_no_honest_account_crosses_more_often_than_promised_whenever_one_looks(
+    honest: Callable[..., list[Any]], batch_of: Callable[..., Batch]
+) -> None:
+    # The e-value of an account at any time is at most the one at the end, whose mean is at most 1.
+    crossed, total, worth = 0, 0, []
+    for run in range(5):
+        held = Watch(collect=True)
+        held.learn_batch(batch_of(honest(160, seed=100 + run), seed=run))
+        watch = Watch(reference_of(held, made=MADE, source="x"))
+        highest: dict[tuple[str, str], float] = {}
+        for part in parts(batch_of(honest(100, seed=200 + run), seed=50 + run), 5):
+            watch.learn_batch(part)
+            for finding in watch.evaluate(notable=-9.0).findings:
+                for item in finding.evidence:
+                    key = (finding.subject, item.family)
+                    highest[key] = max(highest.get(key, -9.0), item.result.log10_e)
+        crossed += sum(value >= 1.0 for value in highest.values())
+        total += len(highest)
+        worth += [10.0**value for value in highest.values()]
+    assert total > 700
+    assert crossed / total <= 0.1
+    assert np.mean(worth) < 1.3
+
+
+def test_a_narrow_bot_alone_has_evidence_from_one_family_only(
+    reference: Reference, actor: type[Any], centres: Callable[..., np.ndarray], batch_of: Callable[..., Batch]
+) -> None:
+    bot = actor("bot", centres(1, 55)[0], 300, {"payment": "bot"}, 0.0)
+    watch = Watch(reference)
+    watch.learn_batch(batch_of([bot]))
+    found = of(watch.evaluate(notable=-9.0), "bot")
+    assert family(found, "asked") > 1.0
+    assert wealth(found) < 0.0
+
+
+def test_a_shared_office_network_alone_is_nothing(
+    reference: Reference, honest: Callable[..., list[Any]], batch_of: Callable[..., Batch]
+) -> None:
+    office = honest(40, seed=8, prefix="office")
+    for each in office:
+        each.shares["ip_prefix"] = "office"
+    watch = Watch(reference)
+    watch.learn_batch(batch_of(office, seed=9))
+    found = rings_of(watch.evaluate(notable=-99.0))
+    assert [len(f.accounts) for f in found] == [len(office)]
+    assert all(wealth(f) < 1.0 for f in found)
+
+
+def test_a_sentence_in_a_system_prompt_changes_no_phrasing(
+    reference: Reference,
+) -> None:
+    def exchanges(system: str | None) -> list[Exchange]:
+        topics = ["lakes", "cats", "tax", "jazz", "bread", "chess"]
+        return [
+            Exchange(
+                exchange_id=str(i),
+                time=MADE + timedelta(minutes=i),
+                account_id="a",
+                system=system,
+                messages=(Message("user", f"tell me about {topics[i % 6]} and {chr(97 + i)}{topics[i // 6]}"),),
+            )
+            for i in range(30)
+        ]
+
+    plain, told = Watch(reference), Watch(reference)
+    plain.learn(exchanges(None))
+    told.learn(exchanges("You are an expert. Think step by step and show all of your reasoning."))
+    assert plain.evaluate(notable=-9.0).findings == told.evaluate(notable=-9.0).findings
+
+
+def test_exchanges_under_a_grant_are_never_looked_at(reference: Reference) -> None:
+    watch = Watch(reference)
+    held = Exchange(exchange_id="1", time=MADE, account_id="a", grant_id="g", messages=(Message("user", "hi there"),))
+    watch.learn([held])
+    assert watch.tenants == {}
+
+
+def test_granted_accounts_are_in_no_finding(
+    reference: Reference, ring: Callable[..., list[Any]], batch_of: Callable[..., Batch]
+) -> None:
+    watch = Watch(reference)
+    watch.learn_batch(batch_of(ring(12)))
+    granted = frozenset({"ring-0", "ring-5"})
+    found = watch.evaluate(granted=granted, notable=-9.0)
+    assert not granted & {name for f in found.findings for name in (*f.accounts, *f.accused)}
+    assert max(len(f.accounts) for f in found.findings) == 10
+
+
+def test_bystanders_on_the_same_network_are_not_accused(
+    reference: Reference,
+    ring: Callable[..., list[Any]],
+    honest: Callable[..., list[Any]],
+    batch_of: Callable[..., Batch],
+) -> None:
+    strangers = honest(6, seed=12, prefix="stranger")
+    for each in strangers:
+        each.shares.update({"payment": "ring", "ip_prefix": "ring"})
+    watch = Watch(reference)
+    watch.learn_batch(batch_of([*ring(20), *strangers]))
+    caught = max(rings_of(watch.evaluate(notable=-9.0)), key=wealth)
+    assert {f"ring-{i}" for i in range(20)} <= set(caught.accused)
+    assert len(set(caught.accused) & {s.name for s in strangers}) <= 2
+
+
+def test_an_account_that_turns_is_seen_in_its_next_block(
+    reference: Reference, actor: type[Any], centres: Callable[..., np.ndarray], batch_of: Callable[..., Batch]
+) -> None:
+    before = actor("turns", centres(6, 7)[0], 300, {}, 0.0)
+    after = actor("turns", centres(1, 77)[0], 400, {}, 0.9)
+    watch = Watch(reference)
+    watch.learn_batch(batch_of([before], seed=1))
+    start = wealth(of(watch.evaluate(notable=-9.0), "turns"))
+    watch.learn_batch(batch_of([after], seed=2))
+    assert start < 0.0
+    assert wealth(of(watch.evaluate(notable=-9.0), "turns")) > 0.5
+
+
+def test_a_new_period_starts_afresh(
+    reference: Reference, ring: Callable[..., list[Any]], batch_of: Callable[..., Batch]
+) -> None:
+    watch = Watch(reference)
+    watch.learn_batch(batch_of(ring(1, 100), seed=1))
+    assert watch.evaluate(notable=-9.0).findings
+    later = batch_of(ring(1, 8), seed=2, start=1.8e9 + 3 * reference.horizon)
+    watch.learn_batch(later)
+    assert watch.evaluate(notable=-9.0).findings == ()
+
+
+def test_a_snapshot_goes_on_where_it_stopped(
+    reference: Reference,
+    ring: Callable[..., list[Any]],
+    honest: Callable[..., list[Any]],
+    batch_of: Callable[..., Batch],
+) -> None:
+    pieces = parts(batch_of([*ring(6), *honest(20, seed=6)], seed=4), 2)
+    watch = Watch(reference)
+    watch.learn_batch(pieces[0])
+    again = Watch(reference)
+    again.restore(watch.snapshot())
+    for each in (watch, again):
+        each.learn_batch(pieces[1])
+    assert again.evaluate(notable=-9.0) == watch.evaluate(notable=-9.0)
+    assert again.snapshot() == watch.snapshot()
+
+
+def test_a_snapshot_of_other_detectors_or_a_damaged_one_is_refused(reference: Reference) -> None:
+    watch = Watch(reference)
+    with pytest.raises(InputError, match="damaged"):
+        watch.restore(b"\x00nonsense")
+    other = msgspec.msgpack.encode({"version": 1, "detectors": ["x/1"], "tenants": []})
+    with pytest.raises(InputError, match="made by detectors x/1"):
+        watch.restore(other)
+
+
+def test_alone_a_log_finds_its_ring(
+    ring: Callable[..., list[Any]], honest: Callable[..., list[Any]], batch_of: Callable[..., Batch]
+) -> None:
+    watch = Watch()
+    watch.learn_batch(batch_of([*ring(40), *honest(300, seed=5)], seed=2))
+    found = watch.evaluate_alone(notable=-9.0)
+    caught = max(rings_of(found), key=wealth)
+    assert len(caught.accused) == 40
+    assert wealth(caught) > 4.0
+    others = [f for f in found.findings if not f.subject.startswith("ring-")]
+    assert max(wealth(f) for f in others) < 2.0
+
+
+def test_clocks_that_are_wrong_and_events_that_come_twice_do_no_harm(
+    reference: Reference, honest: Callable[..., list[Any]], batch_of: Callable[..., Batch]
+) -> None:
+    batch = batch_of(honest(10, seed=3))
+    seconds = batch.seconds.copy()
+    seconds[::7] = np.nan
+    seconds[::11] = 0.0
+    odd = Batch(**{**batch.__dict__, "seconds": seconds})
+    watch = Watch(reference)
+    for part in (odd, odd):
+        watch.learn_batch(part)
+    watch.evaluate()
+    assert len(watch.tenants) == 10
+
+
+def test_no_accounts_no_findings(reference: Reference) -> None:
+    watch = Watch(reference)
+    watch.learn([])
+    assert watch.evaluate().findings == ()
+    assert watch.evaluate().tested == 0
+    assert Watch().evaluate_alone().findings == ()

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from spiritsafe.policy.weigh import by_family, from_families
+from spiritsafe.stats.result import Evidence
+
+
+def test_detectors_of_one_family_are_averaged(evidence: Callable[..., Evidence]) -> None:
+    weights = by_family([evidence("asked", 2.0), evidence("asked", 0.0), evidence("phrased", 1.0)])
+    assert weights == {"asked": pytest.approx(np.log10(50.5)), "phrased": 1.0}
+
+
+def test_two_detectors_of_one_family_are_one_family(evidence: Callable[..., Evidence]) -> None:
+    assert from_families(by_family([evidence("asked", 9.0), evidence("asked", 9.0)]), 2) == 0.0
+
+
+def test_the_strongest_family_is_dropped_however_strong() -> None:
+    assert from_families({"asked": 300.0, "phrased": -1.0}, 2) == -1.0
+    assert from_families({"asked": 300.0, "phrased": 2.0, "together": 2.0}, 2) == pytest.approx(2.0)
+
+
+def test_one_family_is_the_average_of_all() -> None:
+    assert from_families({"asked": 2.0, "phrased": -300.0}, 1) == pytest.approx(2.0 - np.log10(2))
+
+
+def test_nothing_is_no_evidence() -> None:
+    assert by_family([]) == {}
+    assert from_families({}, 1) == 0.0
+
+
+def test_one_bad_family_rarely_makes_two() -> None:
+    # At most one family is false: its e-value is as large as can be, the others bet on uniform p-values.
+    rng = np.random.default_rng(0)
+    p = rng.random((20_000, 2))
+    honest = np.log10(0.5 * p**-0.5)
+    worth = np.array([from_families({"asked": 250.0, "phrased": a, "together": b}, 2) for a, b in honest[:4000]])
+    assert np.mean(10.0**worth) < 1.15
+    for alpha in (0.1, 0.01):
+        assert np.mean(worth >= -np.log10(alpha)) <= alpha
