@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +18,13 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from spiritsafe.distill.recipe import Prompts, Prune, Recipe, Student, Teacher
+from spiritsafe.distill.rows import Row, write_rows
+from spiritsafe.distill.stages import Run
+from spiritsafe.distill.steps import terms
+from spiritsafe.record.exchange import Exchange
+from spiritsafe.record.log import SealedLog
 
 CORPUS = [
     "The tide turns twice a day and the harbour turns with it.",
@@ -238,6 +247,42 @@ def _parts(data: bytes) -> list[Message]:
     parts = message.get_payload()
     assert isinstance(parts, list)
     return parts
+
+
+RunMaker = Callable[..., Run]
+
+
+@pytest.fixture
+def finished_run(tmp_path: Path, model_folder: Path) -> RunMaker:
+    """Makes a run that stands before its last stage. The terms are really asked; what was collected and trained is made
+    up: one answer, and the small model as it was. Takes fields of the recipe.
+    """
+
+    def make(**fields: object) -> Run:
+        given: dict[str, Any] = {
+            "purpose": "student",
+            "teacher": Teacher(source=f"hf:{model_folder}", terms="HuggingFaceTB/SmolLM2-135M-Instruct"),
+            "prompts": (Prompts(file="prompts.jsonl", licence="CC0-1.0"),),
+            "student": Student(prune=Prune(layers=4)),
+        }
+        run = Run.start(tmp_path / "run", Recipe(**given | fields), tmp_path, resume=True)
+        done = terms.step(run, lambda what, share, left: None)
+        run.finish("terms", done.outputs, done.counts, 0.5)
+        asked = datetime(2026, 11, 22, tzinfo=UTC)
+        with SealedLog.open(run.path("collect") / "record", pace=0.0) as log:
+            log.append(Exchange(exchange_id="e", time=asked, account_id="distill", completion="Yes.")).result()
+        row = Row(prompt_id="p", prompt="Is it?", sample=0, answer="Yes.", exchange_id="e", source="prompts.jsonl")
+        rows, curated = run.path("collect") / "rows.parquet", run.path("curate") / "curated.parquet"
+        write_rows(rows, [row])
+        write_rows(curated, [row])
+        run.finish("collect", [rows], {"answers": 1, "money": 0.25, "currency": "USD"}, 1.5)
+        run.finish("cache", [], {"kind": "none"}, 0.0)
+        run.finish("curate", [curated], {"rows": 1, "kept": 1}, 0.5)
+        model = Path(shutil.copytree(model_folder, run.path("train") / "model"))
+        run.finish("train", list(model.iterdir()), {"steps": 3, "loss": "sft"}, 2.0)
+        return run
+
+    return make
 
 
 @pytest.fixture
