@@ -67,6 +67,17 @@ def test_prompts_are_a_file_or_a_number_to_generate(tmp_path: Path, prompts: str
         read_recipe(written(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("cache", "message"), [("sampled", "needs a teacher's weights"), ("topk", r"needs collect\.sampling\.top_logprobs")]
+)
+def test_a_cache_that_an_api_can_not_fill_is_refused_before_anything_is_paid(
+    tmp_path: Path, cache: str, message: str
+) -> None:
+    text = SMALLEST.replace("smollm2", "openai:http://host/v1#m") + f"cache: {{kind: {cache}}}\n"
+    with pytest.raises(ConfigError, match=message):
+        read_recipe(written(tmp_path, text))
+
+
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_a_recipe_can_name_every_generator(tmp_path: Path, kind: str) -> None:
     text = SMALLEST.replace("{file: prompts.jsonl, licence: CC0-1.0}", f"{{generate: {kind}, count: 3}}")

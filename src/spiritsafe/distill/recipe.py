@@ -107,11 +107,14 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cache(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the teacher's distributions are kept, and how: the ``k`` likeliest tokens, or ``draws`` random ones."""
+    """Whether the teacher's distributions are kept, and how: the ``k`` likeliest tokens, or an unbiased sample of at
+    most ``rounds`` draws of which about ``distinct`` differ. ``temperature`` must be the one trained at.
+    """
 
     kind: Literal["none", "topk", "sampled"] = "none"
     k: Positive = 64
-    draws: Positive = 50
+    rounds: Annotated[int, msgspec.Meta(ge=1, le=64)] = 64
+    distinct: Annotated[float, msgspec.Meta(ge=1)] = 11.0
     temperature: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     seed: int = 0
 
@@ -243,6 +246,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.prompts:
             raise ValueError("a recipe names at least one source of prompts")
+        if self.teacher.source.startswith("openai:"):
+            if self.cache.kind == "sampled":
+                raise ValueError("an API tells only its likeliest tokens: cache.kind sampled needs a teacher's weights")
+            if self.cache.kind == "topk" and not self.collect.sampling.top_logprobs:
+                raise ValueError("a cache from an API needs collect.sampling.top_logprobs above 0")
 
 
 def read_recipe(path: Path) -> Recipe:

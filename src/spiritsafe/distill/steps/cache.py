@@ -7,20 +7,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
+from spiritsafe.distill.answers import record_folder
+from spiritsafe.distill.api_logprobs import map_rows
 from spiritsafe.distill.batches import Batch, Example, collate, encode
 from spiritsafe.distill.cache.reader import CacheReader
-from spiritsafe.distill.cache.types import Spec, tokenizer_digest
+from spiritsafe.distill.cache.types import Manifest, Spec, tokenizer_digest
 from spiritsafe.distill.cache.writer import CacheWriter
 from spiritsafe.distill.losses.chunked import from_head
-from spiritsafe.distill.rows import read_rows
-from spiritsafe.distill.stages import Run
+from spiritsafe.distill.rows import Row, read_rows
+from spiritsafe.distill.stages import Run, write_atomic
 from spiritsafe.distill.steps.types import Made, Report
 from spiritsafe.distill.student import body, head_of, load_model
-from spiritsafe.distill.targets import Target, Targets, frozen
-from spiritsafe.distill.weights import load_tokenizer, weights_folder
+from spiritsafe.distill.targets import Target, frozen
+from spiritsafe.distill.weights import has_weights, load_tokenizer, weights_folder
+from spiritsafe.errors import UsageError
+from spiritsafe.record.reader import read
 
 LONGEST = 8192
 BATCH = 4
@@ -34,31 +39,83 @@ def step(run: Run, report: Report) -> Made:
     section = run.recipe.cache
     if section.kind == "none":
         return Made([], {"kind": "none"})
-    folder = weights_folder(run.recipe.teacher.source)
-    tokenizer, model = load_tokenizer(folder), frozen(load_model(folder, torch.float32))
     rows = [r for r in read_rows(run.path("collect") / "rows.parquet") if not r.held_out]
-    examples = [e for r in rows if (e := encode(tokenizer, r, LONGEST))]
-    spec = Spec(
-        kind=section.kind,
+    out = run.path("cache") / "data"
+    api = not has_weights(run.recipe.teacher.source)
+    manifest, left_out = _from_api(run, rows, out) if api else _from_weights(run, rows, out, report)
+    reasons = run.path("cache") / "left_out.json"
+    write_atomic(reasons, msgspec.json.format(msgspec.json.encode(left_out), indent=1))
+    counts: dict[str, int | float | str] = {
+        "kind": section.kind,
+        "positions": manifest.positions,
+        "bytes_a_position": round(manifest.bytes_per_position, 2),
+        "left_out": len(left_out),
+    }
+    return Made([reasons, *(p for p in sorted(out.iterdir()) if p.is_file())], counts)
+
+
+def _spec(run: Run, tokenizer: Any, vocabulary: int) -> Spec:
+    section = run.recipe.cache
+    return Spec(
+        kind="topk" if section.kind == "none" else section.kind,
         teacher=run.recipe.teacher.source,
         tokenizer=tokenizer_digest(tokenizer.get_vocab()),
-        vocabulary=model.config.vocab_size,
+        vocabulary=vocabulary,
         temperature=section.temperature,
         k=section.k,
         rounds=section.rounds,
         distinct=section.distinct,
         seed=section.seed,
     )
-    out = run.path("cache") / "data"
-    writer = CacheWriter(out, spec, rows_per_part=64)
+
+
+def _from_weights(run: Run, rows: Sequence[Row], out: Path, report: Report) -> tuple[Manifest, dict[str, str]]:
+    """The cache by a pass of the teacher's own weights over its answers, and the rows that are too long for it."""
+    folder = weights_folder(run.recipe.teacher.source)
+    tokenizer, model = load_tokenizer(folder), frozen(load_model(folder, torch.float32))
+    examples = [e for r in rows if (e := encode(tokenizer, r, LONGEST))]
+    writer = CacheWriter(out, _spec(run, tokenizer, model.config.vocab_size), rows_per_part=64)
     _fill(writer, model, [e for e in examples if e.key not in writer.done], int(tokenizer.eos_token_id), report)
-    manifest = writer.close()
-    counts: dict[str, int | float | str] = {
-        "kind": section.kind,
-        "positions": manifest.positions,
-        "bytes_a_position": round(manifest.bytes_per_position, 2),
-    }
-    return Made([p for p in sorted(out.iterdir()) if p.is_file()], counts)
+    kept = {e.key for e in examples}
+    long = [k for r in rows if (k := f"{r.prompt_id}:{r.sample}") not in kept]
+    return writer.close(), dict.fromkeys(long, f"longer than {LONGEST} tokens")
+
+
+def _from_api(run: Run, rows: Sequence[Row], out: Path) -> tuple[Manifest, dict[str, str]]:
+    """The cache out of the ``top_logprobs`` that came with the answers, in the student's tokens, and the rows whose
+    tokens are not the student's.
+    """
+    recipe, section = run.recipe, run.recipe.cache
+    if section.temperature != 1.0:
+        raise UsageError(
+            f"the logprobs of an API are taken at temperature 1, not {section.temperature:g}",
+            remedy="Set cache.temperature and train.temperature to 1.",
+            where="cache.temperature",
+        )
+    if recipe.student.model is None:
+        raise UsageError(
+            "a student for a teacher behind an API is a model of its own, with its own tokenizer",
+            remedy="Set student.model to a folder.",
+            where="student",
+        )
+    folder = run.find(recipe.student.model)
+    tokenizer = load_tokenizer(folder)
+    vocabulary = int(AutoConfig.from_pretrained(folder, local_files_only=True).vocab_size)
+    examples = [e for r in rows if (e := encode(tokenizer, r, LONGEST))]
+    mapped = map_rows(examples, _extras(run, rows), tokenizer)
+    writer = CacheWriter(out, _spec(run, tokenizer, vocabulary), rows_per_part=64)
+    for example in examples:
+        if example.key in mapped.tops and example.key not in writer.done:
+            writer.add_top(example, *mapped.tops[example.key])
+    return writer.close(), mapped.left_out
+
+
+def _extras(run: Run, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """What the record of the run, and those it reused, keep beside the answers, by the rows' keys."""
+    folders = [run.path("collect") / "record", *(record_folder(run.find(n)) for n in run.recipe.collect.reuse)]
+    wanted = {r.exchange_id: f"{r.prompt_id}:{r.sample}" for r in rows}
+    exchanges = (exchange for folder in folders for _, exchange in read(folder))
+    return {wanted[e.exchange_id]: e.extra for e in exchanges if e.exchange_id in wanted}
 
 
 @torch.no_grad()
@@ -77,21 +134,23 @@ def _fill(writer: CacheWriter, model: PreTrainedModel, todo: Sequence[Example], 
         report(f"cache: {done} of {len(todo)} answers", done / len(todo), left)
 
 
-def cached_targets(run: Run, needs: str, tokenizer: Any, vocabulary: int) -> Targets:
+class Cached:
     """What a loss that needs a cache compares with. Raises ``InputError`` unless the cache was made for these very
     tokens, this vocabulary and this temperature.
     """
-    folder: Path = run.path("cache") / "data"
-    reader = CacheReader(
-        folder,
-        tokenizer=tokenizer_digest(tokenizer.get_vocab()),
-        vocabulary=vocabulary,
-        temperature=run.recipe.train.temperature,
-    )
 
-    def targets(batch: Batch) -> Target:
-        device = str(batch.ids.device)
-        read = reader.topk if needs == "topk" else reader.sampled
-        return Target(read(batch.examples, device))
+    def __init__(self, run: Run, needs: str, tokenizer: Any, vocabulary: int) -> None:
+        self._reader = CacheReader(
+            run.path("cache") / "data",
+            tokenizer=tokenizer_digest(tokenizer.get_vocab()),
+            vocabulary=vocabulary,
+            temperature=run.recipe.train.temperature,
+        )
+        self._read = self._reader.topk if needs == "topk" else self._reader.sampled
 
-    return targets
+    def __call__(self, batch: Batch) -> Target:
+        return Target(self._read(batch.examples, str(batch.ids.device)))
+
+    def holds(self, example: Example) -> bool:
+        """Whether the row is in the cache: one that an API's logprobs do not fit is not."""
+        return example.key in self._reader

@@ -20,6 +20,7 @@ from spiritsafe.distill.on_policy import OnPolicy
 from spiritsafe.distill.recipe import Recipe
 from spiritsafe.distill.rows import Row, read_rows
 from spiritsafe.distill.stages import Run, write_atomic
+from spiritsafe.distill.steps.cache import Cached
 from spiritsafe.distill.steps.types import Made, Report
 from spiritsafe.distill.student import (
     block_influence,
@@ -52,6 +53,9 @@ def step(run: Run, report: Report) -> Made:
     examples = [e for r in rows if (e := encode(tokenizer, r, section.max_length))]
     model = load_model(start, torch.float32)
     targets = _targets(run, rows, tokenizer, model.config.vocab_size)
+    short = len(examples)
+    if isinstance(targets, Cached):
+        examples = [e for e in examples if targets.holds(e)]
     trained_model, merge = _adapted(model, recipe)
     write = OnPolicy(trained_model, tokenizer, section) if section.on_policy > 0 else None
 
@@ -74,7 +78,8 @@ def step(run: Run, report: Report) -> Made:
     outputs = [p for place in (start, out) for p in place.rglob("*") if p.is_file()]
     counts: dict[str, int | float | str] = {
         "examples": len(examples),
-        "too_long": len(rows) - len(examples),
+        "too_long": len(rows) - short,
+        "not_in_cache": short - len(examples),
         "steps": done.steps,
         "tokens": done.tokens,
         "answer_tokens": sum(e.answer for e in examples),
@@ -136,9 +141,7 @@ def _targets(run: Run, rows: Sequence[Row], tokenizer: Any, vocabulary: int) -> 
     if needs == "tokens":
         return tokens
     if needs in ("topk", "sampled"):
-        from spiritsafe.distill.steps.cache import cached_targets
-
-        return cached_targets(run, needs, tokenizer, vocabulary)
+        return Cached(run, needs, tokenizer, vocabulary)
     folder = weights_folder(run.recipe.teacher.source)
     own = load_tokenizer(folder)
     teacher = load_model(folder, torch.bfloat16 if section.precision == "bfloat16" else torch.float32)
