@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spiritsafe.errors import InputError, ResourceError
-from spiritsafe.evidence import manifest
 from spiritsafe.evidence.manifest import Manifest, compare, manifest_of, read_folder, root_of
 
 
@@ -85,6 +84,11 @@ def test_the_order_in_which_files_are_found_says_nothing(some: Manifest) -> None
     assert root_of(some.files.values()) == some.root
 
 
-def test_a_digest_is_of_the_bytes(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"x" * 100_000)
-    assert manifest.file_digest(tmp_path / "x") == hashlib.sha256(b"x" * 100_000).hexdigest()
+def test_large_files_are_read_in_pieces_and_told(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 10_000
+    (tmp_path / "large").write_bytes(data)
+    (tmp_path / "none").write_bytes(b"")
+    told: list[tuple[int, int]] = []
+    found = read_folder(tmp_path, progress=lambda done, of: told.append((done, of)))
+    assert found.files == {"large": hashlib.sha256(data).hexdigest(), "none": hashlib.sha256(b"").hexdigest()}
+    assert told == [(1 << 20, len(data)), (2 << 20, len(data)), (len(data), len(data))]

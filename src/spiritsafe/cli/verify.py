@@ -1,4 +1,4 @@
-"""``spiritsafe verify``: is a record as it was written."""
+"""``spiritsafe verify``: is a record, or a sealed student, as it was written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import typer
 
 from spiritsafe.cli.output import Json, emit_json, emit_table
 from spiritsafe.cli.progress import progress
-from spiritsafe.errors import InputError
+from spiritsafe.cli.verify_student import verify_student
+from spiritsafe.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from spiritsafe.record.verify import Verification
@@ -21,23 +22,32 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    data: Annotated[Path, typer.Argument(help="The data folder, or the record in it.")],
+    data: Annotated[Path, typer.Argument(metavar="PATH", help="A data folder, the record in it, or a student.")],
     key: Annotated[
-        str | None, typer.Option(help="The fingerprint the signing key must have, from a source you trust.")
+        str | None,
+        typer.Option(
+            help="The fingerprint the signing key must have, from a source you trust; a student's also as a file."
+        ),
     ] = None,
     head: Annotated[
         list[Path] | None, typer.Option(help="A head published before (`spiritsafe record head`); may be repeated.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check every row, segment and signature of a record; exit 0 if intact, 1 if broken.
+    """Check every row, segment and signature of a record, or every file, stage and permission of a sealed student.
 
-    Names the first wrong place. Rows cut off together with a head put back from an earlier day, or everything signed
-    anew with a stolen key, only a head kept elsewhere can show: give it with --head.
+    Exit 0 if intact, 1 if broken, with the first wrong place of a record or every one of a student. Rows cut off
+    together with a head put back from an earlier day, or everything signed anew with a stolen key, only a head kept
+    elsewhere can show: give it with --head.
     """
+    from spiritsafe.distill.verify_student import is_student
     from spiritsafe.record.layout import record_folder
     from spiritsafe.record.verify import verify as check
 
+    if is_student(data):
+        if head:
+            raise UsageError("a student has no heads", remedy="Leave --head out; give --key.", where="--head")
+        raise typer.Exit(verify_student(data, key, json))
     folder = record_folder(data)
     heads = [_read(path) for path in head or ()]
     with progress("verify", _rows(folder), "rows") as tell:

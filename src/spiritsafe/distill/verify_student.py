@@ -68,8 +68,11 @@ def is_student(path: Path) -> bool:
     return any((path / name).is_file() for name in (lineage.NAME, model_signature.NAME))
 
 
-def verify_student(folder: Path, *, key: str | None = None) -> Verification:
-    """Check the student in ``folder``. ``key`` is the fingerprint that is expected.
+def verify_student(
+    folder: Path, *, key: str | None = None, progress: Callable[[int, int], object] = lambda done, of: None
+) -> Verification:
+    """Check the student in ``folder``. ``key`` is the fingerprint that is expected. ``progress`` is called with the
+    bytes read and the bytes there are.
 
     Raises ``InputError`` for a folder that is no student or was sealed by a newer version.
     """
@@ -77,14 +80,15 @@ def verify_student(folder: Path, *, key: str | None = None) -> Verification:
         raise InputError(
             "this is no sealed student", remedy="Give the folder that the stage seal wrote.", where=str(folder)
         )
-    check = _Check(folder, key)
+    check = _Check(folder, key, progress)
     check.run()
     return check.result()
 
 
 class _Check:
-    def __init__(self, folder: Path, key: str | None) -> None:
+    def __init__(self, folder: Path, key: str | None, progress: Callable[[int, int], object]) -> None:
         self._folder = folder
+        self._progress = progress
         self._expected = key
         self._step = 0
         self._problems: list[Finding] = []
@@ -178,7 +182,7 @@ class _Check:
         else:
             return
         try:
-            found = read_folder(self._folder, ignore=ignored)
+            found = read_folder(self._folder, ignored, self._progress)
         except InputError as error:
             where = error.where or ""
             self._wrong(where.removeprefix(f"{self._folder}/"), error.message)

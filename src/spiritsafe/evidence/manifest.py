@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from spiritsafe.errors import InputError, ResourceError
 
+CHUNK = 1 << 20
 # Where a folder is kept under git these change under its owner's hands; the OpenSSF layout leaves them out as well.
 GIT = (".git", ".gitattributes", ".github", ".gitignore")
 
@@ -42,26 +43,33 @@ def manifest_of(files: Mapping[str, str]) -> Manifest:
     return Manifest({name: files[name] for name in sorted(files, key=lambda n: PurePosixPath(n).parts)})
 
 
-def read_folder(folder: Path, ignore: Iterable[str] = GIT) -> Manifest:
+def read_folder(
+    folder: Path, ignore: Iterable[str] = GIT, progress: Callable[[int, int], object] = lambda done, of: None
+) -> Manifest:
     """Digest every file below ``folder``. ``ignore`` are names directly in it that are left out, whatever they are.
+    ``progress`` is called with the bytes read and the bytes there are.
 
     Raises ``InputError`` for a symbolic link, a device, or a name that is no text: a digest of where they lead says
     nothing about what somebody else's copy holds. Raises ``ResourceError`` for what can't be read.
     """
     try:
-        return manifest_of({_name(path, folder): file_digest(path) for path in _files(folder, frozenset(ignore))})
+        paths = {_name(path, folder): path for path in _files(folder, frozenset(ignore))}
+        total, done, found = sum(path.stat().st_size for path in paths.values()), 0, {}
+        for name, path in paths.items():
+            digest = hashlib.sha256()
+            with path.open("rb", buffering=0) as file:
+                while chunk := file.read(CHUNK):
+                    digest.update(chunk)
+                    done += len(chunk)
+                    progress(done, total)
+            found[name] = digest.hexdigest()
+        return manifest_of(found)
     except OSError as error:
         raise ResourceError(
             f"can't be read: {error.strerror}",
             remedy="Check the path and the right to read it.",
             where=str(error.filename or folder),
         ) from error
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def root_of(digests: Iterable[str]) -> str:
