@@ -168,7 +168,7 @@ def test_a_ruling_names_the_person_who_confirmed_and_when(play: Scenario) -> Non
     (ruling,) = account.rulings([made], {}, BEGAN)
     assert (ruling.at, ruling.confirmed, ruling.by) == (60.0, 75.0, "person on duty")
     assert ruling.subject == "a ring of 2"
-    assert "log10 e 4.25 over 20 prompts. half ask for the steps" in ruling.evidence[0]
+    assert ruling.evidence == ("phrased, by elicitation version 1: log10 e 4.25, p 0.1, over 20 prompts",)
     assert reckon(play, [], [made]).stopped_at == 75.0
 
 
@@ -180,11 +180,12 @@ def test_decisions_that_only_grew_are_told_once(play: Scenario) -> None:
     assert (ruling.at, ruling.again, ruling.accounts, ruling.subject) == (60.0, 1, tuple(members), "a ring of 2")
 
 
-def test_mild_steps_of_several_accounts_are_told_together_and_sanctions_each(play: Scenario) -> None:
+def test_a_step_that_several_accounts_had_each_for_itself_is_told_once(play: Scenario) -> None:
     people = of_kind(play, "person")
     told = account.rulings([decision([one], "notify") for one in people], {}, BEGAN)
     assert [(r.subject, len(r.accounts), r.again) for r in told] == [("3 accounts, each alone", 3, 0)]
-    assert len(account.rulings([decision([one], "throttle") for one in people], {}, BEGAN)) == 3
+    both = [*(decision([one], "notify") for one in people), decision(people[:1], "throttle")]
+    assert [r.subject for r in account.rulings(both, {people[0]: "Ada"}, BEGAN)] == ["3 accounts, each alone", "Ada"]
 
 
 def test_every_account_has_its_line(play: Scenario) -> None:

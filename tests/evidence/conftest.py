@@ -33,10 +33,10 @@ def make(*, seconds: float = 300.0, seed: int = 1, passed: bool = True) -> Affai
             points.append((one.at, e))
         wealth.append(Wealth(party, f"name-{party}", "member" if kind == "ring" else "honest", tuple(points)))
     wealth.append(Wealth("ring-1", "ring-1", "ring", tuple((t, t / 20) for t in range(20, 190, 15))))
-    links = [Link("payment", tuple(f"r{i:02d}" for i in range(9) if i % 3 == part), 3.0) for part in range(3)]
-    links += [Link("place", tuple(f"r{i:02d}" for i in range(9) if i // 3 == part), 2.1) for part in range(3)]
-    links += [Link("payment", ("a01", "a08", "a15"), 2.0), Link("place", ("a01", "a08", "a15"), 1.0)]
-    links += [Link("place", ("a02", "a03"), 0.5)]
+    links = [Link("payment", tuple(f"r{i:02d}" for i in range(9) if i % 3 == part)) for part in range(3)]
+    links += [Link("place", tuple(f"r{i:02d}" for i in range(9) if i // 3 == part)) for part in range(3)]
+    links += [Link("payment", ("a01", "a08", "a15")), Link("place", ("a01", "a08", "a15"))]
+    links += [Link("place", ("a02", "a03"))]
     ring = tuple(f"r{i:02d}" for i in range(9))
     counts = {p: [a.outcome for a in asked if a.party == p] for p, _ in cast}
     return Affair(
@@ -48,7 +48,7 @@ def make(*, seconds: float = 300.0, seed: int = 1, passed: bool = True) -> Affai
         version="0",
         seconds=seconds,
         corpus=300,
-        line=4.0,
+        line=((20.0, 3.0), (60.0, 4.0), (185.0, 3.5)),
         line_name="a decision needs e = 10⁴",
         kinds=(*(Kind(k, f"honest {k}") for k in KINDS), Kind("ring", "harvests the model", ring=True)),
         facts=(

@@ -109,18 +109,17 @@ def confirmed_at(decision: Decision, began: datetime) -> float | None:
 
 
 def rulings(decisions: Iterable[Decision], names: Mapping[str, str], began: datetime) -> list[Ruling]:
-    """The decisions for the report, oldest first; accounts by their names.
+    """The decisions for the report, by when they came into force; accounts by their names.
 
-    What only grew (the same rule and step about the same ring, with more accounts) is told once, and so is a mild
-    step that several accounts had each for themselves.
+    What only grew (the same rule and step about the same ring, with more accounts) is told once, and so is a step
+    that several accounts had each for itself.
     """
     alike: dict[tuple[str, ...], list[Decision]] = defaultdict(list)
     for decision in sorted(decisions, key=lambda d: d.time):
-        mild = decision.subject_kind == "account" and strictness(decision.action) < SANCTION
-        alike[(decision.rule, decision.action) if mild else (decision.rule, decision.action, decision.subject)].append(
-            decision
-        )
-    return sorted((_ruling(group, names, began) for group in alike.values()), key=lambda ruling: ruling.at)
+        of_ring = (decision.subject,) if decision.subject_kind == "ring" else ()
+        alike[(decision.rule, decision.action, *of_ring)].append(decision)
+    told = [_ruling(group, names, began) for group in alike.values()]
+    return sorted(told, key=lambda ruling: ruling.confirmed or ruling.at)
 
 
 def _ruling(group: list[Decision], names: Mapping[str, str], began: datetime) -> Ruling:
@@ -150,11 +149,12 @@ def _ruling(group: list[Decision], names: Mapping[str, str], began: datetime) ->
 
 
 def words(evidence: Evidence) -> str:
-    """One piece of evidence in a line: its family, what it is worth, and the facts behind it."""
+    """One piece of evidence in a line of numbers; the facts behind it stand among the reasons."""
     found = evidence.result
-    facts = "; ".join(found.because)
-    worth = f"{evidence.family}, {found.name}: log10 e {found.log10_e:.2f} over {found.n} {found.unit}"
-    return f"{worth}. {facts}" if facts else worth
+    return (
+        f"{evidence.family}, by {found.name} version {found.version}: log10 e {found.log10_e:.2f}, "
+        f"p {found.p_value:.2g}, over {found.n} {found.unit}"
+    )
 
 
 def parties(

@@ -9,6 +9,7 @@ import msgspec
 
 from spiritsafe.detect.online import Watch
 from spiritsafe.policy.weigh import by_family, from_families
+from spiritsafe.stats.multiple import e_bh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +54,14 @@ def strongest(finding: Finding) -> str:
     return evidence.result.because[0] if evidence.result.because else ""
 
 
-def line(tested: int, fdr: float) -> float:
-    """The log10 e that a subject needs to be picked out alone of ``tested`` at false discovery rate ``fdr`` (e-BH)."""
-    return math.log10(max(tested, 1) / fdr)
+def line(look: Look, fdr: float) -> float:
+    """The log10 e that a subject needed at that look: e-BH over all that were tested, at false discovery rate ``fdr``.
+
+    With m tested and k picked it is m / (k fdr); the more are picked, the lower it lies.
+    """
+    logs = [*look.wealth.values(), *[LOWEST] * (look.tested - len(look.findings))]
+    picked = int(e_bh(logs, fdr).rejected.sum()) if logs else 0
+    return math.log10(max(look.tested, 1) / (fdr * max(picked, 1)))
 
 
 def look(watch: Watch, at: float) -> Look:

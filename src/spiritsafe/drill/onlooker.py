@@ -29,11 +29,12 @@ EVERY = 2.0
 class Onlooker:
     """Follows the record and keeps ``board``'s evidence, links and rings up to date; ``run`` it in a thread."""
 
-    def __init__(self, record: Path, reference: Reference, names: Mapping[str, str], board: Board) -> None:
+    def __init__(self, record: Path, reference: Reference, names: Mapping[str, str], board: Board, fdr: float) -> None:
         self._record = record
         self._watch = Watch(reference)
         self._names = names
         self._board = board
+        self._fdr = fdr
         self._over = threading.Event()
 
     def run(self) -> None:
@@ -52,6 +53,7 @@ class Onlooker:
     def _show(self, look: looks.Look) -> None:
         board = self._board
         wealth = look.wealth
+        board.line = looks.line(look, self._fdr)
         board.evidence = {self._names[s]: e for s, e in wealth.items() if s in self._names}
         shared: dict[str, set[str]] = {}
         for ring in look.rings:

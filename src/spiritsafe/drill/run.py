@@ -67,7 +67,7 @@ def drill(out: Path, size: Size, seed: int, *, teacher: str = TEACHER, quiet: bo
     data = _prepare(out)
     cast = scenario(seed, size)
     ids, secrets = stage.cast_into(cast, data)
-    board = Board(target=size.exchanges, deadline=size.deadline, line=looks.line(len(ids), rules.default().fdr))
+    board = Board(target=size.exchanges, deadline=size.deadline, line=2.0)
     with Screen(board, quiet=quiet) as screen:
         screen.update(stage="calibrating on a simulated honest crowd")
         reference = _calibrated(data / "reference", size, seed)
@@ -151,7 +151,7 @@ def _play(
         told.append(played)
         board.tell(played)
 
-    onlooker = Onlooker(gateway.data / "record", reference, names, board)
+    onlooker = Onlooker(gateway.data / "record", reference, names, board, rules.default().fdr)
     with (
         open_store(f"sqlite:///{gateway.data.absolute() / 'spiritsafe.db'}") as store,
         ThreadPoolExecutor(1, "drill-onlooker") as thread,

@@ -80,7 +80,7 @@ def _accounts(board: Board, rows: int) -> Panel:
     waiting = {name for d in board.decisions if d.status == "pending" for name in d.accounts}
     table = Table(box=None, expand=True, pad_edge=False, header_style="dim")
     table.add_column("account", no_wrap=True)
-    table.add_column(f"evidence, line at {board.line:g}", no_wrap=True)
+    table.add_column(f"evidence, line at {board.line:.1f}", no_wrap=True)
     table.add_column("log10 e", justify="right")
     table.add_column("asked", justify="right")
     table.add_column("refused", justify="right")

@@ -15,7 +15,7 @@ from spiritsafe.evidence.svg import clock
 from spiritsafe.evidence.types import Affair, Check, Fact, Kind, Link, Wealth
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from spiritsafe.drill.account import Outcome
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from spiritsafe.record.exchange import Exchange
     from spiritsafe.record.verify import Verification
     from spiritsafe.store.models import Decision
-
-WORDS = {"payment": "card", "place": "network", "client": "client", "system": "system prompt"}
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,13 +63,12 @@ def reckon(found: Found) -> Outcome:
 def affair(found: Found, outcome: Outcome) -> Affair:
     """Everything that the report shows."""
     names = {account_id: name for name, account_id in found.ids.items()}
-    last = found.looks[-1]
+    last, links = found.looks[-1], _links(found)
     tokens: dict[str, int] = defaultdict(int)
     for exchange in found.exchanges:
         tokens[exchange.account_id] += exchange.completion_tokens or 0
     told = account.asked(found.scenario, found.ids, found.exchanges, found.began)
     stopped = account.bound(found.decisions, account.SANCTION)
-    line = looks.line(max(one.tested for one in found.looks), found.fdr)
     return Affair(
         title="The affair, played on this machine",
         verdict=verdict(outcome),
@@ -81,8 +78,8 @@ def affair(found: Found, outcome: Outcome) -> Affair:
         version=__version__,
         seconds=found.seconds,
         corpus=outcome.corpus,
-        line=line,
-        line_name=f"the line at a false discovery rate of {found.fdr:.0%}",
+        line=tuple((one.at, looks.line(one, found.fdr)) for one in found.looks if one.tested),
+        line_name=f"where the policy acts (false discovery rate {found.fdr:.0%})",
         kinds=(*(Kind(k.name, k.about) for k in KINDS.values()), Kind(RING, "a harvest in disjoint shares", ring=True)),
         facts=_facts(outcome),
         parties=tuple(
@@ -92,13 +89,13 @@ def affair(found: Found, outcome: Outcome) -> Affair:
                 told,
                 tokens,
                 stopped,
-                _shares(last),
+                _shares(links),
                 {f.subject: (looks.against(f), looks.strongest(f)) for f in last.findings if f.subject in names},
             )
         ),
         asked=tuple(told),
         wealth=tuple(_wealth(found, names)),
-        links=_links(last),
+        links=links,
         rings=tuple(d.accounts for d in found.decisions if d.subject_kind == "ring" and d.action == "suspend"),
         rulings=tuple(account.rulings(found.decisions, names, found.began)),
         checks=_checks(found),
@@ -118,11 +115,14 @@ def verdict(outcome: Outcome) -> str:
 def summary(outcome: Outcome) -> str:
     """What happened, in a few sentences."""
     when = "" if outcome.stopped_at is None else f" after {clock(outcome.stopped_at)} minutes"
-    end = f"{outcome.stopped} of {outcome.members} were suspended{when}" if outcome.stopped else "none was stopped"
+    if outcome.stopped == outcome.members:
+        end = f"All {outcome.members} were suspended{when}"
+    else:
+        end = f"{outcome.stopped} of them were suspended" if outcome.stopped else "None of them was suspended"
     return (
         f"{outcome.honest} honest accounts and {outcome.members} that worked together talked to one model through the "
         f"gateway for {clock(outcome.seconds)} minutes. The {outcome.members} were after {outcome.corpus} tasks and "
-        f"the reasoning to them, in disjoint shares. Of them {end}. {outcome.got} tasks had been answered by the end."
+        f"the reasoning to them, in disjoint shares. {end}; {outcome.got} tasks had been answered by the end."
     )
 
 
@@ -164,19 +164,22 @@ def _wealth(found: Found, names: Mapping[str, str]) -> list[Wealth]:
     return told
 
 
-def _links(last: Look) -> tuple[Link, ...]:
-    found = {(link.kind, link.value): link for ring in last.rings for link in ring.links}
-    return tuple(Link(WORDS[link.kind], link.accounts, link.log10_e) for link in found.values())
+def _links(found: Found) -> tuple[Link, ...]:
+    """The cards and the networks that the record shows more than one account on."""
+    users: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for exchange in found.exchanges:
+        for kind, value in (("card", exchange.payment), ("network", exchange.ip_prefix)):
+            if value is not None:
+                users[kind, value][exchange.account_id] = None
+    return tuple(Link(kind, tuple(accounts)) for (kind, _), accounts in users.items() if len(accounts) > 1)
 
 
-def _shares(last: Look) -> dict[str, tuple[str, ...]]:
-    shares: dict[str, dict[str, int]] = defaultdict(dict)
-    for ring in last.rings:
-        for link in ring.links:
-            for account_id in link.accounts:
-                most = shares[account_id].get(WORDS[link.kind], 0)
-                shares[account_id][WORDS[link.kind]] = max(most, len(link.accounts) - 1)
-    return {who: tuple(f"{kind} with {n}" for kind, n in sorted(what.items())) for who, what in shares.items()}
+def _shares(links: Sequence[Link]) -> dict[str, tuple[str, ...]]:
+    shares: dict[str, list[str]] = defaultdict(list)
+    for link in links:
+        for account_id in link.accounts:
+            shares[account_id].append(f"{link.kind} with {len(link.accounts) - 1}")
+    return {account_id: tuple(sorted(what)) for account_id, what in shares.items()}
 
 
 def _complete(found: Found) -> bool:

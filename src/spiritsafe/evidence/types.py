@@ -49,11 +49,10 @@ class Wealth(msgspec.Struct, frozen=True):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """Accounts that share one thing: ``kind`` says what, ``log10_e`` how far beyond chance."""
+    """Accounts that share one thing; ``kind`` says what."""
 
     kind: str
     accounts: tuple[str, ...]
-    log10_e: float
 
 
 class Ruling(msgspec.Struct, frozen=True):
@@ -89,7 +88,9 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Affair(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a report shows. ``line`` is the log10 e that a subject has to cross; ``corpus`` the tasks in all."""
+    """Everything a report shows. ``line`` is the log10 e that a subject has to cross, over
+    time as (seconds, log10 e); ``corpus`` the tasks in all.
+    """
 
     title: str
     verdict: str
@@ -99,7 +100,7 @@ class Affair(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     seconds: float
     corpus: int
-    line: float
+    line: tuple[tuple[float, float], ...]
     line_name: str
     kinds: tuple[Kind, ...]
     facts: tuple[Fact, ...]

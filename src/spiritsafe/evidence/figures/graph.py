@@ -41,7 +41,7 @@ def draw(affair: Affair, frame: Frame) -> Svg:
     parts += [_node(party, float(x), float(y), frame) for party, (x, y) in zip(shown, at, strict=False)]
     if alone:
         parts += _row(alone, frame, columns, rows)
-    label = f"{len(shown)} accounts that share {len(affair.links)} things; {len(alone)} share nothing unusual."
+    label = f"{len(shown)} accounts that share {len(affair.links)} things; {len(alone)} share nothing."
     return svg.picture(frame, label, parts)
 
 
@@ -70,7 +70,7 @@ def _links(affair: Affair, index: dict[str, int], at: NDArray[np.float64]) -> li
         for account in link.accounts:
             x, y = (float(v) for v in at[index[account]])
             lines.append(svg.el("line", x1=x, y1=y, x2=hx, y2=hy, class_=f"link {style}"))
-        title = svg.el("title", f"same {link.kind}: {len(link.accounts)} accounts, log10 e {link.log10_e:.1f}")
+        title = svg.el("title", f"same {link.kind}: {len(link.accounts)} accounts")
         corners = svg.line([(hx - 5, hy), (hx, hy - 5), (hx + 5, hy), (hx, hy + 5)]) + "Z"
         marks.append(svg.group([title, svg.el("path", d=corners)], class_=f"shared {style}"))
     return lines + marks
@@ -85,7 +85,7 @@ def _node(party: Party, x: float, y: float, frame: Frame) -> Svg:
 
 def _row(alone: list[Party], frame: Frame, columns: int, rows: int) -> list[Svg]:
     top = frame.height - rows * PITCH[1] - 4
-    parts = [svg.el("text", f"{len(alone)} accounts share nothing unusual with anyone", x=20, y=top, class_="title")]
+    parts = [svg.el("text", f"{len(alone)} accounts share nothing with anyone", x=20, y=top, class_="title")]
     for i, party in enumerate(alone):
         x, y = 27 + i % columns * PITCH[0], top + 14 + i // columns * PITCH[1]
         title = svg.el("title", f"{party.name}: {party.kind}")

@@ -18,10 +18,13 @@ ORDER = {"honest": 0, "member": 1, "ring": 2}
 
 
 def draw(affair: Affair, frame: Frame) -> Svg:
-    """One stepped line a subject; values under ``FLOOR`` are drawn at it, for a lost bet has no end."""
+    """One stepped line a subject from when it could first be judged, and the line to cross, which moves.
+
+    Values under ``FLOOR`` are drawn at it, for a lost bet has no end.
+    """
     frame = frame._replace(right=118 if not frame.narrow else 78)
     values = [e for wealth in affair.wealth for _, e in wealth.points]
-    high = max([affair.line * 1.15, *values]) * 1.04
+    high = max([1.0, *(e for _, e in affair.line), *values]) * 1.08
     low = max(FLOOR, min([0.0, *values]) * 1.1)
     x, y = frame.x(0, affair.seconds), frame.y(low, high)
     marks = [(m, f"{m:g}") for m in svg.ticks(low, high, 5 if frame.narrow else 7)]
@@ -33,24 +36,34 @@ def draw(affair: Affair, frame: Frame) -> Svg:
     parts += _labels(drawn, x, y, frame)
     ticks = [(t, svg.clock(t)) for t in svg.clock_ticks(affair.seconds, 3 if frame.narrow else 8)]
     parts.append(svg.x_axis(frame, x, ticks))
-    over = sum(1 for w in affair.wealth if max((e for _, e in w.points), default=low) >= affair.line)
+    over = sum(_crosses(wealth, affair) for wealth in affair.wealth)
     return svg.picture(frame, f"Evidence against {len(drawn)} subjects over time; {over} cross the line.", parts)
 
 
+def _crosses(wealth: Wealth, affair: Affair) -> bool:
+    """Whether it ever was at or over the line of its time."""
+    at = dict(affair.line)
+    return any(e >= at.get(when, float("inf")) for when, e in wealth.points)
+
+
 def _curve(wealth: Wealth, x: Scale, y: Scale) -> Svg:
-    points: list[Point] = [(x(0), y(0)), *((x(at), y(e)) for at, e in wealth.points)]
-    points.append((x.end, points[-1][1]))
+    points: list[Point] = [(x(at), y(e)) for at, e in wealth.points]
+    if points:
+        points.append((x.end, points[-1][1]))
     last = wealth.points[-1][1] if wealth.points else 0.0
     title = svg.el("title", f"{wealth.name}: {last:.1f}")
     return svg.el("path", title, d=svg.line(svg.steps(points)), class_=f"wealth {wealth.group}")
 
 
 def _line(affair: Affair, x: Scale, y: Scale, frame: Frame) -> list[Svg]:
-    at = y(affair.line)
+    if not affair.line:
+        return []
+    points = [(x(at), y(e)) for at, e in affair.line]
+    corners = svg.steps([*points, (x.end, points[-1][1])])
     words = affair.line_name if not frame.narrow else "the line"
     return [
-        svg.el("line", x1=x.start, x2=x.end, y1=at, y2=at, class_="threshold"),
-        svg.el("text", words, x=x.start + 6, y=at - 6, class_="threshold-name"),
+        svg.el("path", d=svg.line(corners), class_="threshold"),
+        svg.el("text", words, x=x.end - 6, y=corners[-1][1] - 7, text_anchor="end", class_="threshold-name"),
     ]
 
 
