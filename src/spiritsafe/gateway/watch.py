@@ -61,7 +61,7 @@ class Watcher:
         self._reference, self._stamp = self._look()
         self._watch = Watch(self._reference, key=self._key)
         self.row = self._restore()
-        self._judged = -1
+        self._judged = (-1, -1)
 
     def learn(self, rows: Rows) -> None:
         """Take in rows, and be ready for the one after them."""
@@ -70,8 +70,11 @@ class Watcher:
         self.row = max(self.row, rows[-1][0] + 1)
 
     def judge(self, now: datetime) -> list[Decision]:
-        """Decide about what was found, if anything came in since the last time; returns what is new."""
-        if self._judged == self.row:
+        """Decide about what was found; returns what is new. Nothing is, unless something came into the record or
+        changed in the store since the last time.
+        """
+        state = (self.row, self._store.generation())  # asked first: what changes from here on is for the next time
+        if self._judged == state:
             return []
         grants = self._store.grants(live=True)
         found = self._watch.evaluate(granted=self._granted(grants, now))
@@ -80,7 +83,7 @@ class Watcher:
         fresh = changes(decided, known)
         for decision in fresh:
             self._store.decide(decision)
-        self._judged = self.row
+        self._judged = state
         return fresh
 
     def outdated(self) -> bool:
