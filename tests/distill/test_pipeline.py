@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from spiritsafe.distill.ledger import read_ledger
 from spiritsafe.distill.pipeline import distill
 from spiritsafe.distill.stages import Run
 from spiritsafe.distill.steps.evaluate import read_evaluation
@@ -91,3 +92,22 @@ def test_prompts_of_unknown_licence_stop_the_run_unless_someone_answers_for_them
     run, _ = perform(recipe, tmp_path / "b", until="terms")
     permission = json.loads((run.path("terms") / "permission.json").read_text())
     assert permission["prompts"][0]["acknowledged_by"] == "A. Person"
+
+
+def test_answers_are_not_paid_for_again_when_more_is_collected(tmp_path: Path, model_folder: Path) -> None:
+    recipe = recipe_in(tmp_path, model_folder)
+    perform(recipe, tmp_path / "run", until="collect")
+    recipe_in(tmp_path, model_folder, RECIPE.replace("concurrency: 4", "concurrency: 2"))
+    run, said = perform(recipe, tmp_path / "run", until="collect", resume=True)
+    assert "again" in said[1]
+    collected = run.manifest("collect")
+    assert collected is not None
+    assert (collected.counts["asked"], collected.counts["reused"]) == (0, 18)
+
+
+def test_the_ledger_has_an_entry_for_each_stage(tmp_path: Path, model_folder: Path) -> None:
+    run, _ = perform(recipe_in(tmp_path, model_folder), tmp_path / "run", until="train")
+    ledger = read_ledger(run.folder)
+    assert [e.stage for e in ledger.entries] == ["terms", "collect", "cache", "curate", "train"]
+    assert ledger.entries[1].tokens_out > 0
+    assert ledger.entries[4].flops > 6 * (ledger.student_params or 0) * ledger.entries[4].tokens_trained

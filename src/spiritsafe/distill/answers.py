@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from spiritsafe.distill.stages import Run
 from spiritsafe.errors import InputError
 from spiritsafe.record.exchange import Exchange, message_text
 from spiritsafe.record.reader import read
@@ -107,3 +108,11 @@ def load_all(folders: Iterable[Path]) -> Answers:
     for folder in folders:
         answers.load(record_folder(folder))
     return answers
+
+
+def reusable(run: Run) -> list[Path]:
+    """The records whose answers a run may take: those its recipe names, and its own that were set aside when its
+    collect section changed.
+    """
+    aside = [folder / "record" for folder in sorted(run.folder.glob("collect.*")) if (folder / "record").is_dir()]
+    return [*(record_folder(run.find(name)) for name in run.recipe.collect.reuse), *aside]

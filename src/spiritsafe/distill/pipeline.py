@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from spiritsafe.distill.recipe import read_recipe
+from spiritsafe.distill.spending import enter, parameters_in
 from spiritsafe.distill.stages import STAGES, Manifest, Run, Stage
 
 if TYPE_CHECKING:
@@ -38,11 +39,23 @@ def distill(
 
 
 def perform(run: Run, stage: Stage, report: Report) -> Manifest:
-    """Do one stage and write its manifest."""
+    """Do one stage, write its manifest and its entry in the ledger."""
     step = cast("Step", import_module(f"spiritsafe.distill.steps.{stage}").step)
     began = time.monotonic()
     made = step(run, report)
-    return run.finish(stage, made.outputs, made.counts, time.monotonic() - began)
+    manifest = run.finish(stage, made.outputs, made.counts, time.monotonic() - began)
+    enter(run, manifest, _teacher_params(run, stage))
+    return manifest
+
+
+def _teacher_params(run: Run, stage: Stage) -> float | None:
+    """The teacher's weights, counted where they lie here; the stages that use them have loaded torch already."""
+    source = run.recipe.teacher.source
+    if stage not in ("collect", "cache", "train") or source.partition(":")[0] == "openai":
+        return None
+    from spiritsafe.distill.weights import has_weights, weights_folder  # noqa: PLC0415 - loads torch
+
+    return parameters_in(weights_folder(source)) if has_weights(source) else None
 
 
 def _short(manifest: Manifest) -> str:

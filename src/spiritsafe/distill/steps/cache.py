@@ -11,7 +11,7 @@ import msgspec
 import torch
 from transformers import AutoConfig, PreTrainedModel
 
-from spiritsafe.distill.answers import record_folder
+from spiritsafe.distill.answers import reusable
 from spiritsafe.distill.api_logprobs import map_rows
 from spiritsafe.distill.batches import Batch, Example, collate, encode
 from spiritsafe.distill.cache.reader import CacheReader
@@ -42,12 +42,13 @@ def step(run: Run, report: Report) -> Made:
     rows = [r for r in read_rows(run.path("collect") / "rows.parquet") if not r.held_out]
     out = run.path("cache") / "data"
     api = not has_weights(run.recipe.teacher.source)
-    manifest, left_out = _from_api(run, rows, out) if api else _from_weights(run, rows, out, report)
+    manifest, left_out, tokens = _from_api(run, rows, out) if api else _from_weights(run, rows, out, report)
     reasons = run.path("cache") / "left_out.json"
     write_atomic(reasons, msgspec.json.format(msgspec.json.encode(left_out), indent=1))
     counts: dict[str, int | float | str] = {
         "kind": section.kind,
         "positions": manifest.positions,
+        "tokens": tokens,
         "bytes_a_position": round(manifest.bytes_per_position, 2),
         "left_out": len(left_out),
     }
@@ -69,8 +70,10 @@ def _spec(run: Run, tokenizer: Any, vocabulary: int) -> Spec:
     )
 
 
-def _from_weights(run: Run, rows: Sequence[Row], out: Path, report: Report) -> tuple[Manifest, dict[str, str]]:
-    """The cache by a pass of the teacher's own weights over its answers, and the rows that are too long for it."""
+def _from_weights(run: Run, rows: Sequence[Row], out: Path, report: Report) -> tuple[Manifest, dict[str, str], int]:
+    """The cache by a pass of the teacher's own weights over its answers, the rows that are too long for it, and how
+    many tokens the teacher read.
+    """
     folder = weights_folder(run.recipe.teacher.source)
     tokenizer, model = load_tokenizer(folder), frozen(load_model(folder, torch.float32))
     examples = [e for r in rows if (e := encode(tokenizer, r, LONGEST))]
@@ -78,12 +81,13 @@ def _from_weights(run: Run, rows: Sequence[Row], out: Path, report: Report) -> t
     _fill(writer, model, [e for e in examples if e.key not in writer.done], int(tokenizer.eos_token_id), report)
     kept = {e.key for e in examples}
     long = [k for r in rows if (k := f"{r.prompt_id}:{r.sample}") not in kept]
-    return writer.close(), dict.fromkeys(long, f"longer than {LONGEST} tokens")
+    tokens = sum(len(e.ids) for e in examples)
+    return writer.close(), dict.fromkeys(long, f"longer than {LONGEST} tokens"), tokens
 
 
-def _from_api(run: Run, rows: Sequence[Row], out: Path) -> tuple[Manifest, dict[str, str]]:
-    """The cache out of the ``top_logprobs`` that came with the answers, in the student's tokens, and the rows whose
-    tokens are not the student's.
+def _from_api(run: Run, rows: Sequence[Row], out: Path) -> tuple[Manifest, dict[str, str], int]:
+    """The cache out of the ``top_logprobs`` that came with the answers, in the student's tokens, the rows whose tokens
+    are not the student's, and 0 tokens that the teacher read again.
     """
     recipe, section = run.recipe, run.recipe.cache
     if section.temperature != 1.0:
@@ -107,12 +111,12 @@ def _from_api(run: Run, rows: Sequence[Row], out: Path) -> tuple[Manifest, dict[
     for example in examples:
         if example.key in mapped.tops and example.key not in writer.done:
             writer.add_top(example, *mapped.tops[example.key])
-    return writer.close(), mapped.left_out
+    return writer.close(), mapped.left_out, 0
 
 
 def _extras(run: Run, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """What the record of the run, and those it reused, keep beside the answers, by the rows' keys."""
-    folders = [run.path("collect") / "record", *(record_folder(run.find(n)) for n in run.recipe.collect.reuse)]
+    folders = [run.path("collect") / "record", *reusable(run)]
     wanted = {r.exchange_id: f"{r.prompt_id}:{r.sample}" for r in rows}
     exchanges = (exchange for folder in folders for _, exchange in read(folder))
     return {wanted[e.exchange_id]: e.extra for e in exchanges if e.exchange_id in wanted}

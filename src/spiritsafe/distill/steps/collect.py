@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from spiritsafe.distill.answers import record_folder
+from spiritsafe.distill.answers import reusable
 from spiritsafe.distill.batch import AskBatches
 from spiritsafe.distill.batch_api import BatchApi
 from spiritsafe.distill.budget import Budget, Spent
@@ -34,7 +34,7 @@ def step(run: Run, report: Report) -> Made:
     """Collect. Raises ``ResourceError`` if requests got no answer: running again asks for those alone."""
     recipe, folder = run.recipe, run.path("collect")
     prompts = prompts_of(run)
-    reuse = [record_folder(run.find(name)) for name in recipe.collect.reuse]
+    reuse = reusable(run)
     began = time.monotonic()
 
     def progress(done: int, of: int) -> None:
