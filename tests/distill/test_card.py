@@ -131,6 +131,12 @@ def test_the_front_matter_is_what_the_hub_reads() -> None:
     }
 
 
+def test_it_says_what_it_is_and_what_it_may_be_used_for() -> None:
+    body = card(facts()).split("---\n", 2)[2]
+    assert body.startswith("\n# student\n\nA language model of 98,765,432 parameters (float32), distilled from Hugging")
+    assert "The terms were asked for this purpose: a general language model that is passed on" in body
+
+
 def test_only_weights_that_were_the_teachers_stay_under_its_licence() -> None:
     fresh = msgspec.structs.replace(RECIPE, student=Student(config="config.json"))
     assert licence(facts(recipe=fresh)) == {"license": "unknown"}

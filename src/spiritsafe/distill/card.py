@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from spiritsafe.distill.terms.types import NO_ADVICE
+from spiritsafe.distill.terms.types import NO_ADVICE, PURPOSES
 
 if TYPE_CHECKING:
     from spiritsafe.distill.export import Exported
@@ -99,8 +99,9 @@ def licence(facts: Facts) -> dict[str, object]:
 def _title(facts: Facts) -> list[str]:
     exported, teacher = facts.exported, facts.lineage.teacher
     size = f"{exported.parameters:,} parameters ({', '.join(exported.dtypes)})"
-    what = f"A language model of {size}, distilled from {_plain(teacher.name)} for the purpose “{teacher.purpose}”."
-    return [f"# {_plain(facts.lineage.name)}", "", what]
+    what = f"A language model of {size}, distilled from {_plain(teacher.name)}."
+    purpose = f"The terms were asked for this purpose: {PURPOSES[facts.recipe.purpose]}."
+    return [f"# {_plain(facts.lineage.name)}", "", what, purpose]
 
 
 def _teacher(facts: Facts) -> list[str]:
