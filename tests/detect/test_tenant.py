@@ -19,24 +19,26 @@ def rows(n: int, seed: int = 0) -> list[np.ndarray]:
     return [rng.random((n, width)).astype(np.float32) for width in WIDTHS]
 
 
+def learn(tenant: Tenant, keys: np.ndarray, features: list[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
+    return tenant.learn(ACCOUNT_DETECTORS, keys, features, np.arange(len(keys)))
+
+
 @pytest.fixture
 def tenant() -> Tenant:
     return Tenant("a", ACCOUNT_DETECTORS)
 
 
 def test_windows_come_at_checkpoints_and_never_in_between(tenant: Tenant) -> None:
-    passed = tenant.learn(ACCOUNT_DETECTORS, keys(0, 100), rows(100))
+    passed = learn(tenant, keys(0, 100), rows(100))
     assert [w[0][0] for w in passed] == sorted(c for c in CHECKPOINTS if c <= 100)
     assert [w[0][0] for w in tenant.windows()] == [96]
 
 
 def test_one_at_a_time_and_all_at_once_are_the_same(tenant: Tenant) -> None:
     features = rows(300)
-    at_once = tenant.learn(ACCOUNT_DETECTORS, keys(0, 300), features)
+    at_once = learn(tenant, keys(0, 300), features)
     other = Tenant("a", ACCOUNT_DETECTORS)
-    singly = [
-        w for i in range(300) for w in other.learn(ACCOUNT_DETECTORS, keys(i, 1), [f[i : i + 1] for f in features])
-    ]
+    singly = [w for i in range(300) for w in learn(other, keys(i, 1), [f[i : i + 1] for f in features])]
     for a, b in zip(at_once, singly, strict=True):
         for left, right in zip(a, b, strict=True):
             np.testing.assert_allclose(left, right, rtol=1e-5)
@@ -44,18 +46,18 @@ def test_one_at_a_time_and_all_at_once_are_the_same(tenant: Tenant) -> None:
 
 def test_a_prompt_counts_once_a_block(tenant: Tenant) -> None:
     same = np.tile(keys(0, 10), 50)
-    assert tenant.learn(ACCOUNT_DETECTORS, same, rows(500)) == []
+    assert learn(tenant, same, rows(500)) == []
     assert len(tenant.seen) == 10
 
 
 def test_a_full_block_is_kept_and_the_next_starts_afresh(tenant: Tenant) -> None:
-    tenant.learn(ACCOUNT_DETECTORS, keys(0, BLOCK + 16), rows(BLOCK + 16))
+    learn(tenant, keys(0, BLOCK + 16), rows(BLOCK + 16))
     assert [w[0][0] for w in tenant.windows()] == [BLOCK, 16]
 
 
 def test_memory_is_bounded_whatever_an_account_sends(tenant: Tenant) -> None:
     for part in range(20):
-        tenant.learn(ACCOUNT_DETECTORS, keys(part * 1000, 1000), rows(1000))
+        learn(tenant, keys(part * 1000, 1000), rows(1000))
         for value in range(100):
             tenant.share(0, part * 100 + value)
     assert len(tenant.windows()) <= KEPT + 1
@@ -65,22 +67,22 @@ def test_memory_is_bounded_whatever_an_account_sends(tenant: Tenant) -> None:
 
 def test_a_state_goes_on_where_it_stopped(tenant: Tenant) -> None:
     features = rows(120)
-    tenant.learn(ACCOUNT_DETECTORS, keys(0, 50), [f[:50] for f in features])
+    learn(tenant, keys(0, 50), [f[:50] for f in features])
     tenant.share(0, 2**64 - 1)
     tenant.models.add("teacher")
     tenant.best = [(0.5, 0.6, 48), (0.1, 0.2, 48)]
     stored = msgspec.msgpack.decode(msgspec.msgpack.encode(tenant.state()), type=TenantState)
     again = Tenant.from_state(stored, ACCOUNT_DETECTORS)
     assert again.state() == tenant.state()
-    one = tenant.learn(ACCOUNT_DETECTORS, keys(40, 80), [f[40:] for f in features])
-    two = again.learn(ACCOUNT_DETECTORS, keys(40, 80), [f[40:] for f in features])
+    one = learn(tenant, keys(40, 80), [f[40:] for f in features])
+    two = learn(again, keys(40, 80), [f[40:] for f in features])
     for a, b in zip(one, two, strict=True):
         for left, right in zip(a, b, strict=True):
             np.testing.assert_array_equal(left, right)
 
 
 def test_a_new_period_forgets_what_was_asked_but_not_what_is_shared(tenant: Tenant) -> None:
-    tenant.learn(ACCOUNT_DETECTORS, keys(0, 60), rows(60))
+    learn(tenant, keys(0, 60), rows(60))
     tenant.share(0, 1)
     tenant.best = [(0.5, 0.6, 48), (0.1, 0.2, 48)]
     tenant.start(ACCOUNT_DETECTORS, 5.0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from spiritsafe.detect.account import account_detectors
 from spiritsafe.detect.features import Batch, digest, from_exchanges
@@ -15,15 +17,17 @@ from spiritsafe.detect.judge import FromOwnLog, FromReference, Scored, accused, 
 from spiritsafe.detect.kin import Kin
 from spiritsafe.detect.ring import RING_DETECTORS
 from spiritsafe.detect.ring.pairs import LEAST_MEMBERS
-from spiritsafe.detect.tenant import Tenant, TenantState, Windows
+from spiritsafe.detect.tenant import MOST_MODELS, Tenant, TenantState, Windows
 from spiritsafe.detect.types import Evaluation, Finding, LinkTable, Measured, Peers
 from spiritsafe.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import NDArray
+
     from spiritsafe.detect.reference import Reference
-    from spiritsafe.detect.types import AccountDetector, Ring, RingDetector
+    from spiritsafe.detect.types import AccountDetector, IntArray, Ring, RingDetector
     from spiritsafe.record.exchange import Exchange
     from spiritsafe.stats.result import Evidence
 
@@ -63,7 +67,7 @@ class Watch:
         self.parts = frozenset().union(*(d.parts for d in self.detectors))
         self.tenants: dict[str, Tenant] = {}
         self.passed: list[tuple[Tenant, Windows]] = []
-        self.span = [np.inf, -np.inf]
+        self.span = (math.inf, -math.inf)
         self._ring_detectors = ring_detectors
         self._key = key
         self._collect = collect or reference is not None
@@ -85,22 +89,25 @@ class Watch:
         features = [detector.features(batch.prompts) for detector in self.detectors]
         order = np.argsort(batch.owner, kind="stable")
         starts = np.flatnonzero(np.diff(batch.owner[order], prepend=-1))
-        for rows in np.split(order, starts[1:]):
+        began = np.fmin.reduceat(batch.seconds[order], starts).tolist()
+        if not np.isnan(batch.seconds).all():
+            first, last = float(np.nanmin(batch.seconds)), float(np.nanmax(batch.seconds))
+            self.span = (min(self.span[0], first), max(self.span[1], last))
+        here = []
+        for rows, since in zip(np.split(order, starts[1:]), began, strict=True):
             name = batch.accounts[batch.owner[rows[0]]]
             tenant = self.tenants.get(name)
             if tenant is None:
                 tenant = self.tenants[name] = Tenant(name, self.detectors)
-            self._period(tenant, batch.seconds[rows])
+            here.append(tenant)
+            self._period(tenant, since)
             tenant.exchanges += len(rows)
-            if len(tenant.models) < 16:
-                tenant.models.update(batch.models[m] for m in np.unique(batch.model[rows]).tolist())
-            self._share(tenant, batch.shared[rows])
             asked = batch.prompt[rows]
             asked = asked[asked >= 0]
-            keys = batch.prompts.template[asked]
-            passed = tenant.learn(self.detectors, keys, [f[asked] for f in features])
+            passed = tenant.learn(self.detectors, batch.prompts.template[asked], features, asked)
             if self._collect:
                 self.passed += [(tenant, windows) for windows in passed]
+        self._share(here, batch, batch.owner[order[starts]])
 
     def evaluate(self, *, granted: frozenset[str] = frozenset(), notable: float = NOTABLE) -> Evaluation:
         """Everything found by now, compared with the reference.
@@ -197,23 +204,28 @@ class Watch:
         table = self.table()
         return [r for d in self._ring_detectors for r in d.rings(d.links(table), table, honest_group)]
 
-    def _period(self, tenant: Tenant, seconds: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+    def _period(self, tenant: Tenant, seconds: float) -> None:
         """Start the account's next period once the reference's length has gone by."""
-        if np.isnan(seconds).all():
+        if math.isnan(seconds):
             return
-        first, last = float(np.nanmin(seconds)), float(np.nanmax(seconds))
-        self.span = [min(self.span[0], first), max(self.span[1], last)]
         if tenant.started is None:
-            tenant.started = first
+            tenant.started = seconds
         horizon = self.reference.horizon if self.reference is not None else 0.0
-        if horizon > 0.0 and first - tenant.started > horizon:
+        if horizon > 0.0 and seconds - tenant.started > horizon:
             self.passed = [(who, windows) for who, windows in self.passed if who is not tenant]
-            tenant.start(self.detectors, first)
+            tenant.start(self.detectors, seconds)
 
-    def _share(self, tenant: Tenant, shared: np.ndarray[tuple[int, int], np.dtype[np.uint64]]) -> None:
-        """Note what the account used. Rings are looked for again only when a value gains a second account."""
-        for column in range(shared.shape[1]):
-            for value in np.unique(shared[:, column]).tolist():
+    def _share(self, here: list[Tenant], batch: Batch, owners: IntArray) -> None:
+        """Note what the accounts used. Rings are looked for again only when a value gains a second account."""
+        tenants = dict(zip(owners.tolist(), here, strict=True))
+        used: dict[str, NDArray[Any]] = {f"{c}": batch.shared[:, c] for c in range(batch.shared.shape[1])}
+        for row in (
+            pl.DataFrame({"owner": batch.owner, "model": batch.model, **used}).unique(maintain_order=True).iter_rows()
+        ):
+            tenant = tenants[row[0]]
+            if len(tenant.models) < MOST_MODELS:
+                tenant.models.add(batch.models[row[1]])
+            for column, value in enumerate(row[2:]):
                 if value and tenant.share(column, value):
                     self._users[column, value] += 1
                     if self._users[column, value] > 1:

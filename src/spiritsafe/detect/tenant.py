@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spiritsafe.detect.types import AccountDetector, HashArray, Rows
+    from spiritsafe.detect.types import AccountDetector, HashArray, IntArray, Rows
 
 BLOCK = 256
 """Distinct prompts after which an account's summary starts afresh, so that a change of purpose isn't averaged away."""
@@ -78,14 +78,17 @@ class Tenant:
         self.best: list[tuple[float, float, int]] = []
         self._trackers = [detector.tracker() for detector in detectors]
 
-    def learn(self, detectors: Sequence[AccountDetector], keys: HashArray, rows: Sequence[Rows]) -> list[Windows]:
-        """Take in prompts by their keys (equal for near-identical prompts) and their features, one array a detector.
+    def learn(
+        self, detectors: Sequence[AccountDetector], keys: HashArray, rows: Sequence[Rows], at: IntArray
+    ) -> list[Windows]:
+        """Take in prompts by their keys, equal for near-identical prompts; ``rows`` are features, one array a detector,
+        and prompt i stands in row ``at[i]`` of each.
 
         A prompt counts once a block. Returns the windows at the checkpoints that were passed, oldest first.
         """
         passed: list[Windows] = []
         fresh: list[int] = []
-        for place, key in enumerate(keys.tolist()):
+        for key, place in zip(keys.tolist(), at.tolist(), strict=True):
             if key in self.seen:
                 continue
             self.seen.add(key)

@@ -27,7 +27,7 @@ class Sums:
     def learn(self, rows: Rows) -> None:
         """Take in features [n, width]."""
         self._total[0] += len(rows)
-        self._total[1:] += rows.sum(axis=0, dtype=np.float64)
+        self._total[1:] += rows[0] if len(rows) == 1 else rows.sum(axis=0, dtype=np.float64)
 
     def window(self) -> Rows:
         """[count, sums...] as float32."""
