@@ -147,7 +147,7 @@ def test_a_device_that_is_not_there_is_refused(copied) -> None:
 def test_bfloat16_is_taken_where_the_processor_computes_in_it(copied, monkeypatch, asked, able, expected) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     with closing(open_folder(str(copied), Options(threads=1, device="cpu", dtype=asked))) as teacher:
-        assert teacher._model.dtype == expected
+        assert teacher.dtype == expected
         assert teacher.generate(["a"], Sampling(max_tokens=2))
 
 

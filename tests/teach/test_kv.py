@@ -4,11 +4,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spiritsafe.teach.kv import COLUMNS, Slots
+from spiritsafe.teach.kv import COLUMNS, SMALL, WASTE, Slots
 
 
-def slots() -> Slots:
-    return Slots(layers=2, heads=2, dim=4, dtype=torch.float32, device=torch.device("cpu"))
+def slots(rows: int = 4, columns: int = 16) -> Slots:
+    block = Slots(layers=2, heads=2, dim=4, dtype=torch.float32, device=torch.device("cpu"))
+    block.reserve(rows, columns)
+    return block
 
 
 def step(block: Slots, first: int, starts: list[int], width: int, seed: int, layer: int = 0):
@@ -57,9 +59,7 @@ def test_rows_keep_their_content_when_the_block_grows_and_when_they_move() -> No
         step(each, 0, [0], 3, 1)
         step(each, 1, [0], 4, 2)
     block.reserve(9, 3 * COLUMNS)
-    rows, columns = block.shape
-    assert rows >= 9
-    assert columns >= 3 * COLUMNS
+    assert block.shape == (9, 3 * COLUMNS)
     block.swap(0, 1, 4)
     block.copy(1, 5, 3)
     assert torch.equal(step(block, 0, [4], 1, 7)[3], step(still, 1, [4], 1, 7)[3])
@@ -76,7 +76,41 @@ def test_layers_do_not_mix() -> None:
 
 def test_reserve_copies_nothing_while_there_is_room() -> None:
     block = slots()
-    block.reserve(3, 10)
-    shape = block.shape
+    for _ in range(2):
+        block.reserve(3, 10)
+        assert block.shape == (4, COLUMNS)
+    step(block, 0, [0], 3, 1)
+    store = block._store
     block.reserve(1, 1)
-    assert block.shape == shape == (4, COLUMNS)
+    assert block._store is store
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 9000)), min_size=1, max_size=12))
+def test_memory_stays_within_a_few_times_what_is_asked_for(asked) -> None:
+    block = Slots(layers=1, heads=1, dim=1, dtype=torch.int8, device=torch.device("cpu"))
+    for rows, columns in asked:
+        block.reserve(rows, columns)
+        had_rows, had_columns = block.shape
+        assert had_rows >= rows
+        assert had_columns >= columns
+        assert had_rows * had_columns <= max(WASTE * rows * (columns + COLUMNS), SMALL)
+
+
+def test_what_is_asked_for_stays_when_memory_shrinks() -> None:
+    block, still = slots(), slots()
+    for each in (block, still):
+        step(each, 0, [0], 3, 1)
+        step(each, 1, [0], 4, 2)
+    block.reserve(2, 9000)
+    block.reserve(2, 4)
+    assert block.shape[1] < 9000
+    assert torch.equal(step(block, 1, [4], 1, 7)[3], step(still, 1, [4], 1, 7)[3])
+
+
+def test_growing_step_by_step_copies_rarely() -> None:
+    block = Slots(layers=1, heads=1, dim=1, dtype=torch.int8, device=torch.device("cpu"))
+    shapes = set()
+    for columns in range(1, 5000):
+        block.reserve(8, columns)
+        shapes.add(block.shape)
+    assert len(shapes) < 14

@@ -154,7 +154,7 @@ class Engine:
                 if not self._queue or not self._fits(len(self._rows) + 1, len(self._queue[0].draw) + HEADROOM):
                     return
                 self._rows.append(self._queue.popleft())
-            self._slots.reserve(len(self._rows), 1)
+            self._reserve(len(self._rows), 1)
 
     def _make_room(self) -> None:
         """Send the last rows back to the queue until the rest fits. They are fed again later and go on as they were."""
@@ -166,6 +166,10 @@ class Engine:
     def _fits(self, rows: int, columns: int) -> bool:
         longest = max((len(row.draw) for row in self._rows), default=0)
         return rows <= 1 or rows * max(columns, longest) <= self._options.kv_tokens
+
+    def _reserve(self, rows: int, columns: int) -> None:
+        """Room for so many rows of so many columns, and for all that is cached."""
+        self._slots.reserve(rows, max(columns, max((row.cached for row in self._rows), default=0)))
 
     def _arrange(self) -> int:
         """Put the rows with one token to feed first; returns how many they are."""
@@ -200,6 +204,7 @@ class Engine:
     def _forward(self, first: int, rows: Sequence[Row], widths: Sequence[int]) -> tuple[Tensor, list[Row]]:
         """Feed the rows. Logits ``[ready, vocabulary]`` (on the CPU) and the rows that have nothing left to feed."""
         width = max(widths)
+        self._reserve(len(self._rows), max(row.cached for row in rows) + width)
         window = self._slots.window(first, [row.cached for row in rows], width)
         ids = torch.zeros((len(rows), width), dtype=torch.long)
         for index, (row, count) in enumerate(zip(rows, widths, strict=True)):
@@ -225,7 +230,7 @@ class Engine:
         if not self._fits(len(self._rows) + len(alive) - 1, len(row.draw)):
             places = 0
         forks = [Row((draw,), row.cached) for draw in alive[1 : 1 + places]]
-        self._slots.reserve(len(self._rows) + len(forks), row.cached)
+        self._reserve(len(self._rows) + len(forks), row.cached)
         row.draws = (alive[0],)
         for index in range(len(self._rows), len(self._rows) + len(forks)):
             self._slots.copy(slot, index, row.cached)

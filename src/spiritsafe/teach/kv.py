@@ -3,7 +3,7 @@
 Row i of the block holds one sequence from column 0 on, so a row's positions do not depend on its
 neighbours. The rows in use are always the first ones: a row that ends is overwritten by the last. A
 step writes its own few columns and attends to a strided view; the whole is copied only when it
-doubles.
+grows.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 ATTENTION = "spiritsafe_slots"
 COLUMNS = 128
+WASTE = 3
+# This many columns over all rows are no waste to speak of.
+SMALL = 4096
 
 
 class Slots:
-    """The block, of shape ``[layers, 2, rows, heads, columns, dim]``; grows by doubling as ``reserve`` asks."""
+    """The block, of shape ``[layers, 2, rows, heads, columns, dim]``; ``reserve`` sizes it."""
 
     def __init__(self, *, layers: int, heads: int, dim: int, dtype: torch.dtype, device: torch.device) -> None:
         self._store = torch.empty((layers, 2, 0, heads, 0, dim), dtype=dtype, device=device)
@@ -47,17 +50,26 @@ class Slots:
         return self._store.shape[2], self._store.shape[4]
 
     def reserve(self, rows: int, columns: int) -> None:
-        """Make room; what the rows hold stays."""
+        """Make room for that much; what lies within it stays, what lies beyond may be lost.
+
+        Memory grows by half at a time, and shrinks when it has come to be several times what is asked for:
+        one long row among few would otherwise cost as much again for every row that joins later.
+        """
         had_rows, had_columns = self.shape
-        if rows <= had_rows and columns <= had_columns:
+        wide = -(-columns // COLUMNS) * COLUMNS
+        enough = rows <= had_rows and columns <= had_columns
+        if enough and had_rows * had_columns <= max(WASTE * rows * wide, SMALL):
             return
-        want_rows = had_rows if rows <= had_rows else _doubled(had_rows, rows, 1)
-        want_columns = had_columns if columns <= had_columns else _doubled(had_columns, columns, COLUMNS)
+        want_rows = had_rows if rows <= had_rows else max(rows, had_rows * 3 // 2)
+        want_columns = had_columns if columns <= had_columns else max(wide, had_columns * 3 // 2)
+        if want_rows * want_columns > max(WASTE * rows * wide, SMALL):
+            want_rows, want_columns = rows, wide
         layers, two, _, heads, _, dim = self._store.shape
         # Zeros, not empty: a masked column takes part with weight 0, and 0 times a stray NaN is NaN.
-        grown = self._store.new_zeros((layers, two, want_rows, heads, want_columns, dim))
-        grown[:, :, :had_rows, :, :had_columns] = self._store
-        self._store = grown
+        fresh = self._store.new_zeros((layers, two, want_rows, heads, want_columns, dim))
+        both = (slice(min(had_rows, want_rows)), slice(min(had_columns, want_columns)))
+        fresh[:, :, both[0], :, both[1]] = self._store[:, :, both[0], :, both[1]]
+        self._store = fresh
 
     def copy(self, source: int, target: int, columns: int) -> None:
         """Overwrite the first columns of row ``target`` with those of row ``source``."""
@@ -75,7 +87,8 @@ class Slots:
         A row with fewer new tokens is padded at its end: what the padding writes lies behind the
         row's length and is overwritten before anything attends to it.
         """
-        self.reserve(first + len(starts), max(starts) + width)
+        assert first + len(starts) <= self.shape[0], "reserve the rows first"
+        assert max(starts) + width <= self.shape[1], "reserve the columns first"
         return Window(self._store, first, starts, width)
 
 
@@ -129,10 +142,3 @@ def _attention(
     layer = module.layer_idx
     assert isinstance(layer, int)
     return window.attend(layer, query, key, value, scaling), None
-
-
-def _doubled(had: int, want: int, least: int) -> int:
-    size = max(had, least)
-    while size < want:
-        size *= 2
-    return size

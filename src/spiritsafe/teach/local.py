@@ -77,6 +77,7 @@ class LocalTeacher:
         self.tokenizer: Tokenizer | None = cast(Tokenizer, tokenizer)
         self._context = int(model.config.max_position_embeddings)
         self._tokenizer = tokenizer
+        self.dtype: torch.dtype = model.dtype
         self._model = model
         self._pieces = pieces(tokenizer)
         self._ends = _end_tokens(model, tokenizer)
@@ -248,7 +249,9 @@ class LocalTeacher:
     def _hidden(self, ids: Sequence[int]) -> Tensor:
         """Last hidden states, ``[len(ids), width]``."""
         model = self._model
-        window = Slots.of(model).window(0, [0], len(ids))
+        slots = Slots.of(model)
+        slots.reserve(1, len(ids))
+        window = slots.window(0, [0], len(ids))
         decoder: Any = model
         out = decoder.get_decoder()(
             input_ids=torch.tensor([list(ids)], device=model.device),

@@ -226,15 +226,16 @@ class Teacher(Protocol):
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How an open model is run. ``threads`` None means one a core; ``batch`` is how many rows are decoded at once.
 
-    ``kv_tokens`` bounds the memory for keys and values: rows times the longest row, in tokens.
+    ``kv_tokens`` bounds the memory for keys and values: rows times the longest row, in tokens; rows that no longer
+    fit wait and are fed again. ``prefill_tokens`` is how much of new prompts is fed between two steps of decoding.
     ``device`` and ``dtype`` are torch's names; ``auto`` takes CUDA where there is one and bfloat16.
     ``attempts`` is how often a server that is busy or failing is asked before its error is raised.
     """
 
     threads: int | None = None
     batch: int = 32
-    kv_tokens: int = 65536
-    prefill_tokens: int = 512
+    kv_tokens: int = 32768
+    prefill_tokens: int = 256
     device: str = "auto"
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     attempts: int = 6
