@@ -17,6 +17,7 @@ from openai import AsyncOpenAI
 from spiritsafe.detect import calibrate
 from spiritsafe.detect import reference as references
 from spiritsafe.drill import looks, stage, telling
+from spiritsafe.drill.account import Outcome
 from spiritsafe.drill.board import Board
 from spiritsafe.drill.crowd import crowd
 from spiritsafe.drill.onlooker import Duty, Onlooker
@@ -32,8 +33,6 @@ from spiritsafe.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from spiritsafe.drill.account import Outcome
 
 TEACHER = "smollm2"
 CROWD_SEED = 1_000_003

@@ -43,8 +43,8 @@ class Size(msgspec.Struct, frozen=True):
 
     ``exchanges`` end it, once the ring has been stopped for ``aftermath`` seconds. ``deadline`` (seconds of play)
     ends it in any case, and ``budget`` (seconds in all) cuts that short on a machine that was slow to begin.
-    ``brevity`` is the share of the usual length of answers, ``crowd`` how many simulated accounts the detectors
-    are calibrated on.
+    ``brevity`` is the share of the usual length of answers, ``pace`` of the usual pauses, ``crowd`` how many
+    simulated accounts the detectors are calibrated on.
     """
 
     honest: dict[str, int]
@@ -55,6 +55,7 @@ class Size(msgspec.Struct, frozen=True):
     deadline: float
     budget: float
     brevity: float
+    pace: float = 1.0
     aftermath: float = 25.0
     crowd: int = 2000
 
@@ -124,7 +125,7 @@ def scenario(seed: int, size: Size) -> Scenario:
                 address=f"{network}.{rng.randint(2, 250)}",
                 client=rng.choice(RING_CLIENTS if kind == RING else KINDS[kind].clients),
                 seed=f"{seed}/{name}",
-                pause=RING_PAUSE if kind == RING else KINDS[kind].pause,
+                pause=size.pace * (RING_PAUSE if kind == RING else KINDS[kind].pause),
                 share=next(shares) if kind == RING else (),
             )
         )

@@ -50,7 +50,9 @@ def _places(links: tuple[Link, ...], index: dict[str, int], box: Frame) -> NDArr
     ties = [(index[a], len(index) + i) for i, link in enumerate(links) for a in link.accounts]
     width, height = box.width - box.left - box.right, box.height - box.top - box.bottom
     corner = np.array([box.left, box.top], dtype=np.float64)
-    return np.asarray(packed(len(index) + len(links), ties, width, height, gap=56) + corner, dtype=np.float64)
+    return np.asarray(
+        packed(len(index) + len(links), ties, width, height, gap=56 if box.narrow else 96) + corner, dtype=np.float64
+    )
 
 
 def _ringed(points: NDArray[np.float64]) -> Svg:
