@@ -48,7 +48,7 @@ def test_weights_come_out_as_they_went_in(own, gguf_file, plain) -> None:
             torch.testing.assert_close(weights[name], weight.to(torch.bfloat16))
     assert "model.embed_tokens.weight" in weights
     manifest = json.loads((folder / MANIFEST).read_text())
-    assert manifest == {"source": "small.gguf", "sha256": digest, "form": 1, "dtype": "bfloat16"}
+    assert manifest == {"source": "small.gguf", "sha256": digest, "form": 2, "dtype": "bfloat16"}
     assert {path.suffix for path in folder.parent.iterdir()} == {folder.suffix, ".lock"}
 
 

