@@ -122,7 +122,7 @@ def revoke(name: Name, data: Data = FOLDER, database: Database = None, json: Jso
 def _pseudonym(data: Path, payment: str | None) -> str | None:
     if payment is None:
         return None
-    from spiritsafe.record.identity import open_identity  # noqa: PLC0415 - loaded when used: --help stays quick
+    from spiritsafe.record.identity import open_identity
 
     return open_identity(data).of("payment", payment)
 

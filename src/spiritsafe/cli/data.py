@@ -58,7 +58,7 @@ def opened(data: Path, database: str | None, *, create: bool = False) -> Iterato
     Only with ``create`` is a data folder made; otherwise a folder that isn't there is a ``UsageError``, since a
     mistyped one would look like one with nothing in it.
     """
-    from spiritsafe.store import open_store  # noqa: PLC0415 - loaded when used, so that --help stays quick
+    from spiritsafe.store import open_store
 
     if create and not database:
         make_folder(data)

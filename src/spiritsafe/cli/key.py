@@ -66,7 +66,7 @@ def add(
     json: Json = False,
 ) -> None:
     """Make a key. Its secret is shown now and never again."""
-    from spiritsafe.store import Limits  # noqa: PLC0415 - loaded when used, so that --help stays quick
+    from spiritsafe.store import Limits
 
     limits = Limits(**_limits(rpm, tpm, rpd, tpd))
     ends = moment(expires, datetime.now(UTC))
