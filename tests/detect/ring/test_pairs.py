@@ -49,6 +49,23 @@ def test_a_program_confirms_a_card_and_joins_no_cards() -> None:
     assert found(uses) == [(names(*range(12)), ("payment", "client")), (names(*range(12, 24)), ("payment", "client"))]
 
 
+def test_a_system_prompt_confirms_a_card_and_joins_no_cards() -> None:
+    uses = [(i, "system", 1) for i in range(24)]
+    uses += [(i, "payment", 1) for i in range(12)] + [(i, "payment", 2) for i in range(12, 24)]
+    assert found(uses) == [(names(*range(12)), ("payment", "system")), (names(*range(12, 24)), ("payment", "system"))]
+
+
+def test_strangers_who_copy_a_tutorial_are_no_ring() -> None:
+    uses = [(i, "system", 1) for i in range(12)] + [(i, "client", 1) for i in range(12)]
+    assert found(uses) == []
+
+
+def test_a_network_joins_the_cards_on_it() -> None:
+    uses = [(i, "ip_prefix", 1) for i in range(24)]
+    uses += [(i, "payment", 1) for i in range(12)] + [(i, "payment", 2) for i in range(12, 24)]
+    assert found(uses) == [(names(*range(24)), ("payment", "place"))]
+
+
 def test_two_popular_values_that_go_together_are_no_ring() -> None:
     uses = [(i, "network", 1) for i in range(600)] + [(i, "client", 1) for i in range(500)]
     assert found(uses) == []

@@ -9,7 +9,7 @@ import numpy as np
 from spiritsafe.detect.ring.chance import explain, log10_chance
 from spiritsafe.detect.ring.draft import Draft
 from spiritsafe.detect.ring.pairs import LEAST_MEMBERS, paired
-from spiritsafe.detect.ring.shared import SharedValues
+from spiritsafe.detect.ring.shared import JOINS, SharedValues
 from spiritsafe.detect.ring.woven import woven
 from spiritsafe.detect.types import Ring
 
@@ -86,7 +86,7 @@ def _block(draft: Draft, drafts: Sequence[Draft], told: int | None) -> int:
 
 
 def _ring(draft: Draft, accounts: int, group: int) -> Ring:
-    anchor = max(draft.links, key=lambda link: (len(link.accounts), link.value))
+    anchor = max(draft.links, key=lambda link: (link.kind in JOINS, len(link.accounts), link.value))
     largest = {link.kind: link for link in sorted(draft.links, key=lambda link: len(link.accounts))}
     because = [f"{len(link.accounts)} accounts share one {link.kind}" for link in largest.values()]
     return Ring(

@@ -29,12 +29,12 @@ def paired(shared: SharedValues, links: dict[int, Link]) -> list[Draft]:
     met = _coincidences(shared)
     if met.is_empty():
         return []
-    # A popular value confirms the other one but joins nothing: else every user of one program would be one ring.
-    joined = met.filter(pl.col("links") & pl.col("links_right"))
+    # What joins nothing confirms the other value: else every user of one program would be one ring.
+    joined = met.filter(pl.col("joins") & pl.col("joins_right"))
     a, b = joined.get_column("at").to_numpy(), joined.get_column("at_right").to_numpy()
     graph = sparse.coo_matrix((np.ones(len(a)), (a, b)), shape=(len(shared.rows),) * 2)
     _, label = sparse.csgraph.connected_components(graph, directed=False)
-    anchor = met.select(pl.when("links").then("at").otherwise("at_right")).to_series().to_numpy()
+    anchor = met.select(pl.when("joins").then("at").otherwise("at_right")).to_series().to_numpy()
     met = met.with_columns(ring=pl.Series(label[anchor]))
     common = (
         met.select("at", "at_right", "ring")
@@ -53,13 +53,13 @@ def _coincidences(shared: SharedValues) -> pl.DataFrame:
     """Pairs of values of different kinds that coincide beyond chance: ``at``, ``at_right`` and ``log10_p``.
 
     Given how many accounts use each, the number that uses both is hypergeometric if the two are independent. One
-    of them must link by itself. All pairs that could have been formed count, whether anyone used both or not.
+    of them must be a link that somebody controls. All pairs that could have been formed count, used together or not.
     """
-    used = shared.uses.join(shared.rows.select("at", "kind", "size", "links"), on="at")
+    used = shared.uses.join(shared.rows.select("at", "kind", "size", "joins"), on="at")
     met = (
         used.join(used, on="account", suffix="_right")
-        .filter((pl.col("kind") < pl.col("kind_right")) & (pl.col("links") | pl.col("links_right")))
-        .group_by("at", "at_right", "kind", "kind_right", "size", "size_right", "links", "links_right")
+        .filter((pl.col("kind") < pl.col("kind_right")) & (pl.col("joins") | pl.col("joins_right")))
+        .group_by(*(f"{name}{side}" for name in ("at", "kind", "size", "joins") for side in ("", "_right")))
         .len("both")
         .filter(pl.col("both") >= LEAST_MEMBERS)
         .sort("at", "at_right")

@@ -20,14 +20,19 @@ LEAST_LOG10_E: dict[LinkKind, float] = {"payment": 0.7, "place": 1.3, "system": 
 A program never links by itself: a handful of them serve everyone.
 """
 
+JOINS: frozenset[LinkKind] = frozenset({"payment", "place"})
+"""Values that somebody controls join whoever uses them. Programs and system prompts are copied by strangers: they
+confirm other links and join nothing.
+"""
+
 LEAST_BACKGROUND = 30
 """So many accounts of a reference tell better what is common than the accounts that are looked at."""
 
 
 class SharedValues:
     """``rows`` has a row a value: ``at`` (its number), ``column``, ``kind`` (an index into ``KINDS``), ``value``,
-    ``size`` (accounts), ``log10_e``, and ``links``, whether it links by itself. ``uses`` has a row an account and
-    value: ``account``, ``at``.
+    ``size`` (accounts), ``log10_e``, ``links``, whether it links by itself, and ``joins``, whether it also holds
+    rings together. ``uses`` has a row an account and value: ``account``, ``at``.
     """
 
     def __init__(self, table: LinkTable) -> None:
@@ -41,6 +46,7 @@ class SharedValues:
             .join(kinds, on="column", maintain_order="left")
             .join(least, on="kind", maintain_order="left")
             .with_columns(links=pl.col("log10_e") >= pl.col("least"))
+            .with_columns(joins=pl.col("links") & pl.col("kind").is_in([KINDS.index(kind) for kind in JOINS]))
             .drop("least")
             .with_row_index("at")
         )

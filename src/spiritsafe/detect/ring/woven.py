@@ -42,7 +42,7 @@ def woven(shared: SharedValues, links: dict[int, Link]) -> list[Draft]:
 
 def _kernel(shared: SharedValues) -> pl.DataFrame:
     """What is left of ``uses`` when accounts with fewer than two kinds, and values with fewer than two accounts, go."""
-    strong = shared.rows.filter("links").select("at", "kind")
+    strong = shared.rows.filter("joins").select("at", "kind")
     uses = shared.uses.join(strong, on="at").sort("at", "account")
     for _ in range(_ROUNDS):
         kept = uses.filter(pl.col("kind").n_unique().over("account") > 1).filter(pl.len().over("at") > 1)
