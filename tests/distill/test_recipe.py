@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from spiritsafe.distill.losses import LOSSES
 from spiritsafe.distill.prompts import GENERATORS
 from spiritsafe.distill.recipe import Prompts, read_recipe
 from spiritsafe.errors import ConfigError
@@ -82,3 +83,20 @@ def test_a_cache_that_an_api_can_not_fill_is_refused_before_anything_is_paid(
 def test_a_recipe_can_name_every_generator(tmp_path: Path, kind: str) -> None:
     text = SMALLEST.replace("{file: prompts.jsonl, licence: CC0-1.0}", f"{{generate: {kind}, count: 3}}")
     assert read_recipe(written(tmp_path, text)).prompts == (Prompts(generate=kind, count=3),)  # type: ignore[arg-type]
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "recipes"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_is_a_recipe(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert recipe.train.loss in LOSSES
+    assert all(p.generate is not None for p in recipe.prompts)  # nobody's data but our own
+
+
+def test_the_two_caches_are_compared_on_the_same_budget() -> None:
+    topk, sampled = (read_recipe(EXAMPLES / f"{name}.yaml") for name in ("topk", "sampled"))
+    for section in ("teacher", "prompts", "student", "collect", "curate", "evaluate"):
+        assert getattr(topk, section) == getattr(sampled, section)
+    assert (topk.train.minutes, topk.train.seed) == (sampled.train.minutes, sampled.train.seed)
