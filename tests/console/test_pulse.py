@@ -83,3 +83,18 @@ def test_a_record_that_is_not_there_yet_is_waited_for(house: Any) -> None:
         until(lambda: sum(s.served for s in pulse.seconds()) == 2)
     finally:
         pulse.close()
+
+
+def test_what_was_recorded_before_counts_in_its_own_second_at_once(house: Any) -> None:
+    clock = Clock()
+    house.record(5)
+    clock.ahead = 30.0
+    pulse = Pulse(house.data, clock)
+    try:
+        assert sum(s.served for s in pulse.seconds()) == 0
+        pulse.start()
+        seconds = pulse.seconds()
+        assert sum(s.served for s in seconds) == 5
+        assert all(s.served == 0 for s in seconds[-20:]), "none of it came in just now"
+    finally:
+        pulse.close()

@@ -11,7 +11,7 @@ import msgspec
 
 from spiritsafe.errors import SpiritsafeError
 from spiritsafe.record.layout import layout
-from spiritsafe.record.reader import follow
+from spiritsafe.record.reader import follow, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,12 +51,16 @@ class Pulse:
         self._told = 0
 
     def start(self) -> None:
-        """Begin to follow, unless that is done already; begins anew if the record could not be read."""
+        """Begin to follow, unless that is done already; begins anew if the record could not be read.
+
+        Returns once what was recorded before has been counted.
+        """
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._stop.clear()
                 self._counts.clear()
-                self._thread = Thread(target=self._run, args=(self._first(),), name="console-pulse", daemon=True)
+                row = self._catch_up()
+                self._thread = Thread(target=self._run, args=(row,), name="console-pulse", daemon=True)
                 self._thread.start()
 
     def close(self) -> None:
@@ -76,25 +80,30 @@ class Pulse:
                 for at in range(max(after + 1, last - KEPT + 1), last + 1)
             ]
 
-    def _first(self) -> int:
+    def _catch_up(self) -> int:
+        """Count the newest journal's rows, each in the second it came in; returns the row after them."""
+        row = 0
         try:
-            return max(layout(self._folder).journals, default=0)
-        except SpiritsafeError:  # nothing has been recorded yet: the folder comes with the first exchange
-            return 0
+            row = max(layout(self._folder).journals, default=0)
+            for number, exchange in read(self._folder, start=row):
+                self._count(exchange, int(exchange.time.timestamp()))
+                row = number + 1
+        except SpiritsafeError:  # nothing was recorded yet, or it can't be read: the follower waits for more
+            pass
+        return row
 
     def _run(self, first: int) -> None:
         try:
             for batch in follow(self._folder, first, self._stop):
                 with self._lock:
                     for _, exchange in batch:
-                        self._count(exchange)
+                        came = int(exchange.time.timestamp())
+                        self._count(exchange, came if came > self._told else int(self._clock()))
                     self._forget()
         except SpiritsafeError:  # the next listener tries again; the page of the record says what is wrong
             return
 
-    def _count(self, exchange: Exchange) -> None:
-        came = int(exchange.time.timestamp())
-        at = came if came > self._told else int(self._clock())
+    def _count(self, exchange: Exchange, at: int) -> None:
         if at < self._clock() - KEPT:
             return
         before = self._counts.get(at, Second(at))

@@ -66,11 +66,8 @@ addEventListener("DOMContentLoaded", () => {
   const place = document.getElementById("chart");
   const traffic = place && new Traffic(place);
   const source = new EventSource("/live");
-  let first = true;
   source.addEventListener("history", (event) => {
     if (traffic) { traffic.rows = []; traffic.add(JSON.parse(event.data)); }
-    if (!first) htmx.trigger(document.body, "changed"); // whatever happened between two streams
-    first = false;
   });
   source.addEventListener("traffic", (event) => traffic && traffic.add([JSON.parse(event.data)]));
   source.addEventListener("changed", () => htmx.trigger(document.body, "changed"));
