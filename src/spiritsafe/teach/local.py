@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import suppress
@@ -82,7 +81,7 @@ class LocalTeacher:
         self._pieces = pieces(tokenizer)
         self._ends = _end_tokens(model, tokenizer)
         self._batch = options.batch
-        self._engine = Engine(model, options, threads=options.threads or os.cpu_count() or 1)
+        self._engine = Engine(model, options, threads=options.threads or torch.get_num_threads())
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling | Sequence[Sampling], marks: Sequence[Processor] = ()

@@ -224,7 +224,8 @@ class Teacher(Protocol):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How an open model is run. ``threads`` None means one a core; ``batch`` is how many rows are decoded at once.
+    """How an open model is run. ``threads`` None means one a core, or what OMP_NUM_THREADS says: two processes that
+    take all cores each stall one another. ``batch`` is how many rows are decoded at once.
 
     ``kv_tokens`` bounds the memory for keys and values: rows times the longest row, in tokens; rows that no longer
     fit wait and are fed again. ``prefill_tokens`` is how much of new prompts is fed between two steps of decoding.
