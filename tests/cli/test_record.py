@@ -98,7 +98,7 @@ def test_the_head_is_printed_as_it_is_verified(run: Run, log: Path, tmp_path: Pa
     assert run("verify", str(log.parent), "--head", str(head)).code == 0
 
 
-@pytest.mark.parametrize("before", ["10d", (datetime.now(UTC) - timedelta(days=10)).isoformat()])
+@pytest.mark.parametrize("before", ["10d", (datetime.now(UTC) - timedelta(days=10)).isoformat()], ids=["age", "date"])
 def test_old_content_is_dropped(run: Run, log: Path, before: str) -> None:
     done = run("record", "prune", "--before", before, "--json").json
     assert (done["rows"], done["waiting"]) == (20, False)

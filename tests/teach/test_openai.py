@@ -253,7 +253,7 @@ async def test_a_refusal_is_not_repeated(upstream, teacher, status, kind, words)
         {"error": {"message": "inside"}},
         broken_off,
     ],
-    ids=str,
+    ids=lambda reply: getattr(reply, "__name__", str(reply)),
 )
 async def test_nonsense_is_a_resource_error(upstream, teacher, reply) -> None:
     upstream.replies = [reply]
