@@ -43,6 +43,15 @@ def test_accounts_are_ranked_by_evidence() -> None:
     assert text.index("actor-8 ") < text.index("actor-7 ") < text.index("actor-0 ")
 
 
+def test_the_numbers_are_shown_on_a_common_terminal() -> None:
+    row = next(line for line in shown(100, 30).splitlines() if "actor-7 " in line)
+    assert "3.0" in row, "its evidence"
+    assert "proposed" in row
+    row = next(line for line in shown(100, 30).splitlines() if "actor-5 " in line)
+    assert "1.0" in row
+    assert " 4 " in row, "how much it asked, and how much of it was refused"
+
+
 def test_it_fits_common_terminals() -> None:
     for width, height in ((80, 24), (120, 40), (200, 60)):
         lines = shown(width, height).splitlines()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from spiritsafe.drill.board import Board
 
-BAR = 24
+BAR = 12
 SPEAK = 15.0
 """Seconds between two lines where the output is no terminal."""
 
@@ -36,8 +36,8 @@ def render(board: Board, height: int = 40) -> RenderableType:
     side.add_row(_decisions(board))
     side.add_row(_feed(board, max(3, rows - 9)))
     body = Table.grid(expand=True, padding=(0, 1))
-    body.add_column(ratio=11)
-    body.add_column(ratio=10)
+    body.add_column(ratio=63)
+    body.add_column(ratio=37)
     body.add_row(_accounts(board, rows), side)
     return Group(_head(board), body)
 
@@ -79,11 +79,11 @@ def _accounts(board: Board, rows: int) -> Panel:
     bound = {name: d.action for d in board.decisions if d.status == "in_force" for name in d.accounts}
     waiting = {name for d in board.decisions if d.status == "pending" for name in d.accounts}
     table = Table(box=None, expand=True, pad_edge=False, header_style="dim")
-    table.add_column("account", no_wrap=True)
-    table.add_column(f"evidence, line at {board.line:.1f}", no_wrap=True)
-    table.add_column("log10 e", justify="right")
-    table.add_column("asked", justify="right")
-    table.add_column("refused", justify="right")
+    table.add_column("account", no_wrap=True, min_width=12)
+    table.add_column(f"e to {board.line:.1f}", no_wrap=True, min_width=BAR + 1)
+    table.add_column("e", justify="right", no_wrap=True, min_width=4)
+    table.add_column("asked", justify="right", no_wrap=True, min_width=5)
+    table.add_column("no", justify="right", no_wrap=True, min_width=3)
     table.add_column("", no_wrap=True)
     ranked = sorted(board.asked, key=lambda name: (-board.evidence.get(name, float("-inf")), name))
     for name in ranked[:rows]:
@@ -98,7 +98,7 @@ def _accounts(board: Board, rows: int) -> Panel:
             Text(bound.get(name, "proposed" if name in waiting else ""), style=style),
         )
     more = len(ranked) - rows
-    title = f"accounts by evidence{f', {more} more below' if more > 0 else ''}"
+    title = f"accounts by evidence e (log10){f', {more} more below' if more > 0 else ''}"
     return Panel(table, title=title, title_align="left", border_style="dim")
 
 
