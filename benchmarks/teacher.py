@@ -1,20 +1,24 @@
 """Tokens a second of the embedded teacher, beside transformers' own ``generate`` on the same prompts in the same run.
 
-Decoding alone is timed: a long run less a short one, so that reading the prompts cancels out. Each
-number is the best of ``--repeats``, taken in turns, since other work on the machine only ever slows.
-With one thread the clock is the process's CPU time: tokens a second of one core that is ours alone,
+    python benchmarks/teacher.py                          # batches of 1, 8 and 32, one thread
+    python benchmarks/teacher.py --times 8 --batches 16   # longer prompts
+
+Decoding alone is timed, step by step, once every row is being decoded; the rate is that of the median
+step. With one thread the clock is the process's CPU time: tokens a second of one core of our own,
 whatever else the machine does. With more it is the wall's, for threads that wait spin.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LogitsProcessor, LogitsProcessorList
 
 from spiritsafe.teach import open_teacher
 from spiritsafe.teach.cache import converted
@@ -22,82 +26,99 @@ from spiritsafe.teach.embedded import SHA256, find
 from spiritsafe.teach.local import LocalTeacher
 from spiritsafe.teach.types import Context, Options, Raw, Sampling, Stage
 
-SHORT = 4
 TEXT = "The still makes the spirit, and what leaves the still runs through the safe before anyone may touch it. " * 2
+Clock = Callable[[], float]
 
 
-class NoEnd:
-    """Keeps every answer going, so that both sides draw the same number of tokens."""
+class Watch:
+    """A mark that keeps every answer going and notes when each token is drawn while all rows draw.
+
+    ``times[begin:end]`` are the draws after the last row has started and before the first one has ended.
+    """
 
     stage: Stage = "logits"
 
-    def __init__(self, end: int) -> None:
-        self._end = end
+    def __init__(self, end_token: int, length: int, clock: Clock) -> None:
+        self._end_token, self._length, self._clock = end_token, length, clock
+        self.begin, self.end = 0, 0
+        self.times: list[float] = []
 
     def __call__(self, logits: torch.Tensor, context: Context) -> torch.Tensor:
-        logits[self._end] = float("-inf")
+        if not context.generated:
+            self.begin = len(self.times)
+        if not self.end and len(context.generated) == self._length - 1:
+            self.end = len(self.times)
+        self.times.append(self._clock())
+        logits[self._end_token] = float("-inf")
         return logits
+
+
+class Steps(LogitsProcessor):
+    """The same for ``generate``: called once a step."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.times: list[float] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.times.append(self._clock())
+        return scores
+
+
+def ours(teacher: LocalTeacher, text: str, batch: int, tokens: int, temperature: float, clock: Clock) -> list[float]:
+    """Seconds of each step in which all rows drew a token."""
+    assert teacher.tokenizer is not None
+    # The first rows go on while the last are still being fed: long enough that all draw together for a while.
+    length = tokens + batch * -(-len(teacher.tokenizer.encode(text)) // 256) + 1
+    watch = Watch(teacher.tokenizer.eos_token_id or 0, length, clock)
+    teacher.generate(
+        [Raw(text)] * batch, Sampling(temperature=temperature, top_p=0.9, max_tokens=length, seed=1), marks=[watch]
+    )
+    return [after - before for before, after in pairwise(watch.times[watch.begin : watch.end : batch])]
+
+
+def generate(model: torch.nn.Module, ids: list[int], batch: int, tokens: int, clock: Clock) -> list[float]:
+    """Seconds of each step after the first."""
+    steps, rows = Steps(clock), torch.tensor([ids] * batch)
+    model.generate(  # type: ignore[operator]
+        rows,
+        attention_mask=torch.ones_like(rows),
+        do_sample=False,
+        min_new_tokens=tokens,
+        max_new_tokens=tokens,
+        pad_token_id=0,
+        logits_processor=LogitsProcessorList([steps]),
+    )
+    return [after - before for before, after in pairwise(steps.times)]
 
 
 def main() -> None:
     """Print a table: one line a batch size."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--tokens", type=int, default=20, help="tokens a row in the long run")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--tokens", type=int, default=16, help="tokens a row that are timed")
+    parser.add_argument("--times", type=int, default=1, help="how often the prompt's text is repeated")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--dtype", choices=["auto", "bfloat16", "float32"], default="auto")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    options = Options(threads=given.threads, device="cpu", dtype=given.dtype)
-    with closing(open_teacher("smollm2", options)) as teacher:
+    clock = time.process_time if given.threads == 1 else time.perf_counter
+    text = TEXT * given.times
+    with closing(open_teacher("smollm2", Options(threads=given.threads, device="cpu", dtype=given.dtype))) as teacher:
         assert isinstance(teacher, LocalTeacher)
         assert teacher.tokenizer is not None
-        dtype = teacher.dtype
+        ids, dtype = teacher.tokenizer.encode(text), teacher.dtype
         plain = AutoModelForCausalLM.from_pretrained(converted(find(), SHA256), dtype=dtype).eval()
-        ids = teacher.tokenizer.encode(TEXT)
-        end = teacher.tokenizer.eos_token_id or 0
         print(f"smollm2, {str(dtype).removeprefix('torch.')}, {given.threads} thread(s), prompts of {len(ids)} tokens")
         print(f"{'batch':>5} {'ours':>8} {'sampled':>8} {'generate':>9} {'ours / generate':>16}   (tokens/s)")
         for batch in given.batches:
-
-            def ours(tokens: int, batch: int = batch, temperature: float = 0.0) -> None:
-                sampling = Sampling(temperature=temperature, top_p=0.9, max_tokens=tokens, seed=1)
-                answers = teacher.generate([Raw(TEXT)] * batch, sampling, marks=[NoEnd(end)])
-                assert all(answer.completion_tokens == tokens for (answer,) in answers)
-
-            def sampled(tokens: int, batch: int = batch) -> None:
-                ours(tokens, batch, 0.7)
-
-            def generate(tokens: int, batch: int = batch) -> None:
-                rows = torch.tensor([ids] * batch)
-                plain.generate(
-                    rows,
-                    attention_mask=torch.ones_like(rows),
-                    do_sample=False,
-                    min_new_tokens=tokens,
-                    max_new_tokens=tokens,
-                    pad_token_id=end,
-                )
-
-            clock = time.process_time if given.threads == 1 else time.perf_counter
-            rates = [batch * rate for rate in _rates([ours, sampled, generate], given.tokens, given.repeats, clock)]
-            print(
-                f"{batch:>5} {rates[0]:>8.1f} {rates[1]:>8.1f} {rates[2]:>9.1f} {rates[0] / rates[2]:>16.2f}",
-                flush=True,
+            steps = (
+                ours(teacher, text, batch, given.tokens, 0.0, clock),
+                ours(teacher, text, batch, given.tokens, 0.7, clock),
+                generate(plain, ids, batch, given.tokens, clock),
             )
-
-
-def _rates(runs: list[Callable[[int], None]], tokens: int, repeats: int, clock: Callable[[], float]) -> list[float]:
-    """Tokens a second and row that each run decodes."""
-    best = [{length: float("inf") for length in (SHORT, tokens)} for _ in runs]
-    for _ in range(repeats):
-        for times, run in zip(best, runs, strict=True):
-            for length in (SHORT, tokens):
-                begin = clock()
-                run(length)
-                times[length] = min(times[length], clock() - begin)
-    return [(tokens - SHORT) / (times[tokens] - times[SHORT]) for times in best]
+            greedy, sampled, theirs = (batch / statistics.median(each) for each in steps)
+            print(f"{batch:>5} {greedy:>8.1f} {sampled:>8.1f} {theirs:>9.1f} {greedy / theirs:>16.2f}", flush=True)
 
 
 if __name__ == "__main__":

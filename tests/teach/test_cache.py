@@ -66,6 +66,17 @@ def test_a_folder_without_a_manifest_is_made_anew(own, gguf_file) -> None:
     assert load_file(folder / "model.safetensors")
 
 
+def test_what_a_killed_conversion_left_is_swept_away(own, gguf_file) -> None:
+    folder = converted(gguf_file, "d" * 64)
+    other = converted(gguf_file, "e" * 64)
+    shutil.rmtree(folder)
+    left = folder.with_name(f"{folder.name}.partial-abc123")
+    left.mkdir()
+    (left / "model.safetensors").write_bytes(b"half")
+    assert converted(gguf_file, "d" * 64) == folder
+    assert sorted(path for path in folder.parent.iterdir() if path.is_dir()) == sorted([folder, other])
+
+
 def test_another_digest_or_form_is_another_folder(own, gguf_file, monkeypatch) -> None:
     first = converted(gguf_file, "d" * 64)
     monkeypatch.setattr(cache_module, "FORM", 99)

@@ -17,7 +17,7 @@ from spiritsafe.teach import TEACHERS, open_teacher
 from spiritsafe.teach.types import Answer, Chat, Options, Raw, Sampling, Teacher
 
 SMALL = Options(threads=1, batch=4, device="cpu", dtype="float32")
-GREEDY = Sampling(temperature=0, max_tokens=12)
+GREEDY = Sampling(temperature=0, max_tokens=8)
 
 
 def spec_of(kind: str, request: pytest.FixtureRequest) -> str:
@@ -70,7 +70,7 @@ def test_answers_come_in_the_order_of_the_prompts_with_counts(any_teacher: Teach
     together = any_teacher.generate(prompts, GREEDY)
     for prompt, (answer,) in zip(prompts, together, strict=True):
         assert answer.prompt_tokens > 0
-        assert 0 < answer.completion_tokens <= 12
+        assert 0 < answer.completion_tokens <= 8
         assert answer.finish in ("stop", "length")
         assert answer.choice == 0
         if any_teacher.name == "tiny":
@@ -80,12 +80,12 @@ def test_answers_come_in_the_order_of_the_prompts_with_counts(any_teacher: Teach
 
 def test_a_plain_string_is_one_user_message(any_teacher: Teacher) -> None:
     chat = Chat(({"role": "user", "content": "the still"},))
-    same = any_teacher.generate(["the still"], GREEDY) == any_teacher.generate([chat], GREEDY)
-    assert same or any_teacher.name == "smollm2"
+    string, message = any_teacher.generate(["the still", chat], Sampling(temperature=0, max_tokens=1))
+    assert string == message
 
 
 def test_a_seed_repeats_and_choices_differ(any_teacher: Teacher) -> None:
-    sampling = Sampling(temperature=1, max_tokens=8, seed=4, n=3)
+    sampling = Sampling(temperature=1, max_tokens=6, seed=4, n=3)
     first = texts(any_teacher.generate(["the spirit"], sampling))
     assert len(set(first[0])) > 1
     assert texts(any_teacher.generate(["the spirit"], sampling)) == first
@@ -119,13 +119,13 @@ def test_logprobs_0_asks_for_the_chosen_ones_alone(any_teacher: Teacher) -> None
 def test_a_stop_string_ends_an_answer_and_is_not_part_of_it(any_teacher: Teacher) -> None:
     (whole,) = any_teacher.generate(["the glass"], GREEDY)[0]
     stop = whole.text[2:4]
-    (cut,) = any_teacher.generate(["the glass"], Sampling(temperature=0, max_tokens=12, stop=(stop,)))[0]
+    (cut,) = any_teacher.generate(["the glass"], Sampling(temperature=0, max_tokens=8, stop=(stop,)))[0]
     assert cut.finish == "stop"
     assert cut.text == whole.text[: whole.text.index(stop)]
 
 
 async def test_a_stream_says_what_generate_says(any_teacher: Teacher) -> None:
-    sampling = Sampling(temperature=1, max_tokens=8, seed=9, n=2, stop=("zzz",))
+    sampling = Sampling(temperature=1, max_tokens=5, seed=9, n=2, stop=("zzz",))
     for prompt in ("the case", Raw("the case")):
         assert await streamed(any_teacher, prompt, sampling) == texts(any_teacher.generate([prompt], sampling))[0]
 

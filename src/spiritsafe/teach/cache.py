@@ -75,7 +75,11 @@ def converted(gguf: Path, digest: str) -> Path:
 
 
 def _convert_into(folder: Path, gguf: Path, digest: str) -> None:
-    partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    """Convert beside ``folder`` and put it there whole. Only who holds the lock may call it."""
+    # With the lock held, whatever else is beside it was left by a process that was killed.
+    for left in folder.parent.glob(f"{folder.name}.partial-*/"):
+        shutil.rmtree(left, ignore_errors=True)
+    partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.partial-", dir=folder.parent))
     try:
         _convert(gguf, partial)
         manifest = {"source": gguf.name, "sha256": digest, "form": FORM, "dtype": "bfloat16"}
