@@ -16,7 +16,6 @@ from typing import Any
 from spiritsafe.store import open_store
 
 HERE = Path(__file__).resolve().parent.parent
-TICK = os.sysconf("SC_CLK_TCK")
 
 Json = dict[str, Any]
 
@@ -79,12 +78,12 @@ def children(pid: int) -> list[int]:
 
 
 def cpu(pids: list[int]) -> float:
-    """CPU seconds, user and system, that these processes have used, to a hundredth."""
+    """Seconds that the threads of these processes have spent on a CPU, as the scheduler counts them."""
     total = 0
     for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICK
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
 
 
 def memory(pids: list[int]) -> float:
