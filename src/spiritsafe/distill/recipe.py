@@ -29,7 +29,7 @@ class Prompts(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     file: str | None = None
-    generate: Literal["arithmetic", "general"] | None = None
+    generate: Literal["arithmetic", "general", "sums"] | None = None
     count: Positive | None = None
     seed: int = 0
     field: str = "prompt"

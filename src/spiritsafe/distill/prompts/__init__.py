@@ -6,10 +6,11 @@ from random import Random
 
 from spiritsafe.distill.prompts.arithmetic import arithmetic
 from spiritsafe.distill.prompts.general import general
+from spiritsafe.distill.prompts.sums import sums
 from spiritsafe.distill.prompts.types import Generator, Item
 from spiritsafe.errors import InputError, UsageError
 
-GENERATORS: dict[str, Generator] = {"arithmetic": arithmetic, "general": general}
+GENERATORS: dict[str, Generator] = {"arithmetic": arithmetic, "general": general, "sums": sums}
 LICENCE = "Apache-2.0"
 PATIENCE = 1000
 

@@ -260,7 +260,12 @@ PATTERNS = (
 
 def arithmetic(dice: Random) -> Iterator[Item]:
     """Problems without end, every pattern as often as the others; an answer is a number with its unit."""
-    patterns = Deck(PATTERNS, dice)
+    return problems(PATTERNS, dice)
+
+
+def problems(patterns: Sequence[Pattern], dice: Random) -> Iterator[Item]:
+    """Problems of these patterns, with other people, things and numbers each time."""
+    deck = Deck(patterns, dice)
     names = Deck(NAMES, dice)
     slots = {
         "thing": Deck(THINGS, dice),
@@ -272,7 +277,7 @@ def arithmetic(dice: Random) -> Iterator[Item]:
         "cloth": Deck(CLOTHS, dice),
     }
     while True:
-        pattern = patterns.draw()
+        pattern = deck.draw()
         words = {slot: names.draw() for slot in PEOPLE if f"{{{slot}}}" in pattern.text}
         if len(set(words.values())) < len(words):
             continue  # the deck of names was shuffled anew in between, and gave one person twice

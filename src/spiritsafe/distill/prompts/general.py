@@ -22,7 +22,12 @@ class Kind(NamedTuple):
 
 
 EXPLAIN = Kind(
-    ("Explain {x}.", "Briefly explain {x}.", "In two sentences, explain {x}.", "Explain to a child {x}."),
+    (
+        "Explain {x}.",
+        "Explain in one sentence {x}.",
+        "In two sentences, explain {x}.",
+        "Explain to a child, in a few words, {x}.",
+    ),
     (
         "how a canal lock works", "why the sky is blue", "how bread rises", "why leaves turn red in autumn",
         "how a bicycle stays upright", "why ice floats on water", "how vaccines protect people",
@@ -41,7 +46,12 @@ EXPLAIN = Kind(
     ),
 )  # fmt: skip
 COMPARE = Kind(
-    ("Compare {x}.", "What is the difference between {x}?", "What do {x} have in common?", "Tell {x} apart for me."),
+    (
+        "Compare {x} in two sentences.",
+        "What is the difference between {x}?",
+        "What do {x} have in common?",
+        "In one sentence, tell {x} apart.",
+    ),
     (
         "a novel and a short story", "cities and villages", "rivers and canals", "weather and climate",
         "a crocodile and an alligator", "ink and pencil drawing", "violins and cellos", "jam and marmalade",
@@ -52,10 +62,10 @@ COMPARE = Kind(
 )  # fmt: skip
 CHOOSE = Kind(
     (
-        "Help me choose between {x}.",
+        "Help me choose, in one sentence: {x}?",
         "Name one advantage each of {x}.",
         "Which suits a student better: {x}?",
-        "Weigh {x} against each other.",
+        "Say in two sentences which you prefer: {x}.",
     ),
     (
         "tea and coffee", "trains and planes", "renting and buying a flat", "cats and dogs as pets",
@@ -67,7 +77,7 @@ CHOOSE = Kind(
     ),
 )  # fmt: skip
 LISTS = Kind(
-    ("List five {x}.", "Name three {x}.", "Give me four {x}, one a line.", "Suggest six {x}."),
+    ("List five {x}.", "Name three {x}.", "Give me four {x}, a few words each.", "Suggest two {x}."),
     (
         "animals that sleep in winter", "quick breakfasts without sugar", "uses for an empty jar",
         "games for a rainy afternoon", "things to check before a long drive", "vegetables that grow in shade",
@@ -114,7 +124,11 @@ HEROES = (
     "a baker's cat", "a forgetful king", "a map maker", "a street violinist",
 )  # fmt: skip
 STORY = Kind(
-    ("Write a short story about {hero} {x}.", "Tell of {hero} {x}.", "Begin a tale of {hero} {x}."),
+    (
+        "Write a story of three sentences: {hero} {x}.",
+        "Tell in two sentences of {hero} {x}.",
+        "Write only the first sentence of a tale of {hero} {x}.",
+    ),
     (
         "who finds a hidden door", "on the last day of summer", "who must keep a secret", "in a town without mirrors",
         "lost in thick fog", "who receives a letter from the future", "at a village fair", "who learns to swim",
@@ -126,7 +140,12 @@ STORY = Kind(
     ),
 )  # fmt: skip
 ADVICE = Kind(
-    ("How can I {x}?", "Give me advice: I want to {x}.", "What helps someone to {x}?", "I need to {x}. Any tips?"),
+    (
+        "How can I {x}? Answer in two sentences.",
+        "Give me one piece of advice: I want to {x}.",
+        "What helps most to {x}? One sentence, please.",
+        "I need to {x}. Any quick tip?",
+    ),
     (
         "fall asleep earlier", "speak in front of a class", "keep a basil plant alive", "save for a bicycle",
         "make friends in a new town", "read more books", "say sorry to a colleague", "learn the guitar at fifty",
@@ -161,7 +180,11 @@ PEOPLE = (
     "a bicycle shop", "the football coach", "my grandmother", "a museum", "the bus company",
 )  # fmt: skip
 MESSAGE = Kind(
-    ("Write a short note to {who} {x}.", "Draft an email to {who} {x}.", "Help me write to {who} {x}."),
+    (
+        "Write a note of two lines to {who} {x}.",
+        "Write one polite sentence to {who} {x}.",
+        "Draft a very short message to {who} {x}.",
+    ),
     (
         "about a broken heater", "to say thanks for last week", "asking for an appointment", "to cancel on Friday",
         "with an apology for being late", "about a lost umbrella", "to ask for opening hours",
@@ -173,7 +196,12 @@ MESSAGE = Kind(
     ),
 )  # fmt: skip
 FACTS = Kind(
-    ("Tell me about {x}.", "Give two facts about {x}.", "Write a paragraph on {x}.", "What should I know about {x}?"),
+    (
+        "Tell me one thing about {x}.",
+        "Give two facts about {x}.",
+        "Write two sentences on {x}.",
+        "What is worth knowing of {x}? Be brief.",
+    ),
     (
         "hedgehogs", "the river Danube", "origami", "the planet Saturn", "sourdough", "medieval castles", "owls",
         "the invention of printing", "coral reefs", "the game of chess", "camels", "earthquakes", "the cello",
@@ -185,10 +213,10 @@ FACTS = Kind(
 )  # fmt: skip
 CREATE = Kind(
     (
-        "Write a poem about {x}.",
-        "Write four lines about {x}.",
+        "Write a poem of four lines about {x}.",
+        "Write two lines about {x}.",
         "Invent a title for a painting of {x}.",
-        "Describe {x} vividly.",
+        "Describe {x} in one sentence.",
     ),
     (
         "the first frost", "a bakery at dawn", "an abandoned station", "a shop that mends umbrellas", "morning fog",
@@ -201,7 +229,12 @@ CREATE = Kind(
     ),
 )  # fmt: skip
 PLAN = Kind(
-    ("Plan {x}.", "Make a simple plan for {x}.", "Give me a checklist for {x}.", "Help me prepare {x}."),
+    (
+        "Plan {x} in three short steps.",
+        "What comes first when I prepare {x}?",
+        "Give me a checklist of four words for {x}.",
+        "In one sentence, how do I organise {x}?",
+    ),
     (
         "a weekend in a small town", "a birthday for a child of six", "moving to a new flat", "a vegetable garden",
         "a talk about whales", "a week of healthy lunches", "a family reunion", "learning to type",
