@@ -9,12 +9,12 @@ import pytest
 
 from spiritsafe.errors import ResourceError
 from spiritsafe.gateway.call import Call
-from spiritsafe.gateway.enforce.gate import Permit
-from spiritsafe.gateway.enforce.roster import Seat, Tenant
+from spiritsafe.gateway.enforce.gate import Gate, Permit
+from spiritsafe.gateway.enforce.roster import Roster, Seat, Tenant
 from spiritsafe.gateway.enforce.usage import Book
 from spiritsafe.gateway.faults import Fault, Ruling
 from spiritsafe.gateway.recorder import Recorder, tokens_in
-from spiritsafe.gateway.settings import TrustSettings
+from spiritsafe.gateway.settings import LimitSettings, ThrottleSettings, TrustSettings
 from spiritsafe.gateway.wire import CHAT
 from spiritsafe.gateway.wire.types import ToolCall
 from spiritsafe.record.identity import Pseudonymizer
@@ -34,7 +34,9 @@ class Desk:
         self.folder, self.log = folder, log
         self.book = Book(store, folder)
         self.names = Pseudonymizer(b"k" * 32)
-        self.recorder = Recorder(log, self.book, self.names, TrustSettings(), content)
+        roster = Roster(store, self.book)
+        self.gate = Gate(roster, self.book, LimitSettings(), ThrottleSettings())
+        self.recorder = Recorder(log, self.gate, self.book, self.names, TrustSettings(), content)
 
     def call(self, heard: str = "Slowly.", **fields: Any) -> Call:
         headers = [(b"user-agent", b"test"), (b"x-session-id", b"s1")]
@@ -117,6 +119,7 @@ async def test_without_text_settings_lose_theirs_too(tmp_path: Path) -> None:
 
 
 async def test_those_that_come_together_are_written_as_one_group(desk: Desk) -> None:
+    desk.gate.in_flight = 50
     calls = [desk.call(f"answer {i}") for i in range(50)]
     rows = await asyncio.gather(*(desk.recorder.write(call, 200) for call in calls))
     assert sorted(rows) == list(range(50))
@@ -136,22 +139,45 @@ async def test_one_that_is_cut_off_while_it_is_written_is_written_all_the_same(d
     assert desk.book.keys.used(desk.seat.key.key_id)[0] == 2
 
 
-async def test_one_that_is_cut_off_while_it_waits_for_others_is_not(desk: Desk) -> None:
-    first = asyncio.create_task(desk.recorder.write(desk.call(), 200))
-    await asyncio.sleep(0)
+async def test_one_that_is_cut_off_while_it_waits_for_others_is_written_too(desk: Desk) -> None:
+    desk.gate.in_flight = 50
     call = desk.call()
-    second = asyncio.create_task(desk.recorder.write(call, 200))
+    task = asyncio.create_task(desk.recorder.write(call, 200))
     await asyncio.sleep(0)
-    second.cancel()
-    await asyncio.gather(first, second, return_exceptions=True)
-    assert not call.recorded
-    desk.recorder.submit(call, 499, Fault("client_gone", "x", remedy="y"))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await desk.recorder.write(desk.call(), 200)
+    assert len(desk.rows()) == 2
+    assert desk.book.keys.used(desk.seat.key.key_id)[0] == 2
+
+
+async def test_what_nobody_waits_for_is_written_too(desk: Desk) -> None:
+    desk.recorder.submit(desk.call(), 503, Fault("shutting_down", "x", remedy="y"))
     desk.log.close()
-    assert [row.status for row in desk.rows()] == [200, 499]
+    assert [row.status for row in desk.rows()] == [503]
 
 
-async def test_a_record_that_takes_nothing_refuses_and_tells_the_next_at_once(desk: Desk) -> None:
+@pytest.mark.parametrize("crowd", [0, 50])
+async def test_what_can_not_be_recorded_is_refused_without_harm_to_others(desk: Desk, crowd: int) -> None:
+    desk.gate.in_flight = crowd
+    deep: Any = "bottom"
+    for _ in range(5000):
+        deep = [deep]
+    bad, good = desk.call(), desk.call()
+    assert bad.ask is not None
+    bad.ask.extra = {"deep": deep}
+    outcomes = await asyncio.gather(
+        desk.recorder.write(bad, 200), desk.recorder.write(good, 200), return_exceptions=True
+    )
+    assert isinstance(outcomes[0], Fault)
+    assert (outcomes[0].reason, outcomes[1]) == ("invalid_request", 0)
+    assert desk.recorder.trouble is None
+
+
+@pytest.mark.parametrize("crowd", [0, 50])
+async def test_a_record_that_takes_nothing_refuses_and_tells_the_next_at_once(desk: Desk, crowd: int) -> None:
     desk.recorder.check()
+    desk.gate.in_flight = crowd
     desk.log.close()
     with pytest.raises(Fault) as caught:
         await desk.recorder.write(desk.call(), 200)

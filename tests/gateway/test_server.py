@@ -14,11 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import openai
 import pytest
 
 from spiritsafe.errors import ResourceError, SpiritsafeError
 from spiritsafe.gateway import server
+from spiritsafe.gateway.app import Gateway
 from spiritsafe.gateway.settings import Settings, UpstreamSettings, WatchSettings
 from spiritsafe.record.reader import read
 from spiritsafe.record.verify import verify
@@ -165,3 +167,54 @@ def test_an_address_of_the_newer_kind_is_listened_to() -> None:
         pytest.skip("this machine has no IPv6")
     assert listening.family == socket.AF_INET6
     listening.close()
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_the_embedded_teacher_through_the_official_clients(serve: Serve, tmp_path: Path) -> None:
+    """Chat, stream, tools, stored completions and both translated APIs, on a real model."""
+    secret = new_key(tmp_path / "data")
+    served = serve(teacher="smollm2")
+    with client(served, secret) as mine:
+        (model,) = [each.id for each in mine.models.list()]
+        made = mine.chat.completions.create(model=model, messages=ASKED, max_tokens=8, store=True, seed=1)
+        said = made.choices[0].message.content
+        assert said
+        assert mine.chat.completions.retrieve(made.id).choices[0].message.content == said
+        options: Any = {"include_usage": True}
+        stream = mine.chat.completions.create(
+            model=model, messages=ASKED, max_tokens=8, stream=True, seed=1, stream_options=options
+        )
+        chunks = list(stream)
+        assert chunks[-1].usage is not None
+        streamed = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        tool: Any = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+        called = mine.chat.completions.create(
+            model=model, messages=ASKED, max_tokens=40, tools=[tool], tool_choice="required"
+        )
+        calls = called.choices[0].message.tool_calls
+        assert calls
+        assert mine.responses.create(model=model, input="Hello", max_output_tokens=8).output_text
+    with anthropic.Anthropic(api_key=secret, base_url=served.url, max_retries=0) as theirs:
+        message = theirs.messages.create(model=model, max_tokens=8, messages=ASKED)
+        assert message.usage.output_tokens > 0
+    assert served.end() == 0
+    rows = [exchange for _, exchange in read(served.data / "record")]
+    assert [row.endpoint for row in rows] == ["/v1/chat/completions"] * 3 + ["/v1/responses", "/v1/messages"]
+    assert [row.completion for row in rows[:2]] == [said, streamed]
+    assert not any("tokens_estimated" in row.extra for row in rows)
+    assert verify(served.data / "record").verdict == "intact"
+
+
+async def test_a_teacher_that_begins_again_is_found_at_its_new_port(tmp_path: Path) -> None:
+    settings = Settings(data=str(tmp_path), teacher="smollm2", port=0)
+    with contextlib.ExitStack() as stack:
+        parts = server.open_parts(settings, stack)
+        gateway = Gateway(parts)
+        teacher = server._teacher(parts, gateway, "smollm2")
+        teacher._ready({"port": 5001})
+        await gateway.open()
+        assert [upstream.url for upstream in gateway.upstreams] == ["http://127.0.0.1:5001"]
+        teacher._ready({"port": 5002})
+        assert [upstream.url for upstream in gateway.upstreams] == ["http://127.0.0.1:5002"]
+        await gateway.close()

@@ -1,34 +1,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import aiohttp
 import pytest
 
 from spiritsafe.errors import UsageError
 from spiritsafe.gateway.faults import Fault
 from spiritsafe.gateway.settings import UpstreamSettings
-from spiritsafe.gateway.upstream import Upstream, failure, open_session, pick, whole
+from spiritsafe.gateway.upstream import Upstream, failure, pick, whole
 from spiritsafe.gateway.wire import CHAT, DIALECTS
 
 MESSAGES, RESPONSES = DIALECTS["/v1/messages"], DIALECTS["/v1/responses"]
 
 
+Made = Callable[..., Upstream]
+
+
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with open_session(1.0) as opened:
-        yield opened
+async def made() -> AsyncIterator[Made]:
+    """Make upstreams, and close them at the end."""
+    opened: list[Upstream] = []
+
+    def make(**fields: Any) -> Upstream:
+        opened.append(Upstream(UpstreamSettings(**{"url": "http://127.0.0.1:1", **fields}), 1.0))
+        return opened[-1]
+
+    yield make
+    for each in opened:
+        each.close()
+    await asyncio.sleep(0)  # for the transports to end
 
 
-def made(session: aiohttp.ClientSession, **fields: Any) -> Upstream:
-    return Upstream(UpstreamSettings(**{"url": "http://127.0.0.1:1", **fields}), session)
-
-
-async def test_the_first_server_whose_patterns_fit_answers(session: aiohttp.ClientSession) -> None:
-    small = made(session, models=("small-*", "tiny"))
-    rest = made(session)
+async def test_the_first_server_whose_patterns_fit_answers(made: Made) -> None:
+    small = made(models=("small-*", "tiny"))
+    rest = made()
     assert pick([small, rest], "small-7") is small
     assert pick([small, rest], "tiny") is small
     assert pick([small, rest], "large") is rest
@@ -39,10 +46,8 @@ async def test_the_first_server_whose_patterns_fit_answers(session: aiohttp.Clie
 
 
 @pytest.mark.parametrize("url", ["{}", "{}/", "{}/v1", "{}/v1/"])
-async def test_an_address_may_end_with_the_version_or_not(
-    session: aiohttp.ClientSession, upstream: Any, url: str
-) -> None:
-    server = made(session, url=url.format(upstream.url))
+async def test_an_address_may_end_with_the_version_or_not(made: Made, upstream: Any, url: str) -> None:
+    server = made(url=url.format(upstream.url))
     status, body = await server.get("/v1/models", {}, CHAT)
     assert (status, b'"id": "m"' in body) == (200, True)
     assert (server.host, server.port) == ("127.0.0.1", upstream.port)
@@ -50,39 +55,39 @@ async def test_an_address_may_end_with_the_version_or_not(
 
 
 async def test_keys_come_from_the_environment_and_go_where_each_api_looks_for_them(
-    session: aiohttp.ClientSession, upstream: Any, monkeypatch: pytest.MonkeyPatch
+    made: Made, upstream: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UP_KEY", "sk-up")
     about = {"url": upstream.url, "key_env": "UP_KEY"}
     for dialect, auth in ((CHAT, "auto"), (MESSAGES, "auto"), (CHAT, "x-api-key"), (MESSAGES, "bearer")):
-        response = await made(session, auth=auth, **about).post("/v1/x", b"{}", {}, dialect)
+        response = await made(auth=auth, **about).request("POST", "/v1/x", b"{}", {}, dialect)
         response.release()
     sent = [{name.lower(): value for name, value in headers.items()} for _, headers, _ in upstream.calls]
     assert [h.get("authorization") for h in sent] == ["Bearer sk-up", None, None, "Bearer sk-up"]
     assert [h.get("x-api-key") for h in sent] == [None, "sk-up", "sk-up", None]
     monkeypatch.delenv("UP_KEY")
     with pytest.raises(UsageError, match="UP_KEY holds no key"):
-        made(session, **about)
+        made(**about)
 
 
-async def test_only_headers_of_the_protocol_are_passed_on(session: aiohttp.ClientSession, upstream: Any) -> None:
+async def test_only_headers_of_the_protocol_are_passed_on(made: Made, upstream: Any) -> None:
     client = {b"anthropic-beta": b"x", b"traceparent": b"00-1", b"cookie": b"c", b"x-forwarded-for": b"1.2.3.4"}
-    (await made(session, url=upstream.url).post("/v1/x", b"{}", client, MESSAGES)).release()
+    (await made(url=upstream.url).request("POST", "/v1/x", b"{}", client, MESSAGES)).release()
     sent = {name.lower(): value for name, value in upstream.calls[0][1].items()}
     assert (sent["anthropic-beta"], sent["traceparent"], sent["accept-encoding"]) == ("x", "00-1", "identity")
     assert not {"cookie", "x-forwarded-for"} & set(sent)
 
 
-async def test_a_large_body_arrives_whole(session: aiohttp.ClientSession, upstream: Any) -> None:
+async def test_a_large_body_arrives_whole(made: Made, upstream: Any) -> None:
     body = b'{"a":"' + b"x" * (3 << 20) + b'"}'
-    (await made(session, url=upstream.url).post("/v1/chat/completions", body, {}, CHAT)).release()
+    (await made(url=upstream.url).request("POST", "/v1/chat/completions", body, {}, CHAT)).release()
     assert upstream.calls[0][2] == body
 
 
-async def test_what_a_server_speaks_is_as_set_or_asked_for_once(session: aiohttp.ClientSession, upstream: Any) -> None:
-    fixed = made(session, url=upstream.url, speaks=("chat",))
+async def test_what_a_server_speaks_is_as_set_or_asked_for_once(made: Made, upstream: Any) -> None:
+    fixed = made(url=upstream.url, speaks=("chat",))
     assert [await fixed.speaks(d) for d in (CHAT, MESSAGES)] == [True, False]
-    asked = made(session, url=upstream.url)
+    asked = made(url=upstream.url)
     upstream.script = lambda path, _: upstream.Whole({}, status=422 if path == "/v1/messages" else 404)
     found = await asyncio.gather(*(asked.speaks(d) for d in (MESSAGES, RESPONSES, CHAT, MESSAGES)))
     assert found == [True, False, True, True]
@@ -91,74 +96,25 @@ async def test_what_a_server_speaks_is_as_set_or_asked_for_once(session: aiohttp
 
 @pytest.mark.parametrize("status", [200, 404, 405, 500])
 async def test_a_server_that_does_not_complain_of_an_empty_request_does_not_speak(
-    session: aiohttp.ClientSession, upstream: Any, status: int
+    made: Made, upstream: Any, status: int
 ) -> None:
     upstream.says({}, status=status)
-    assert not await made(session, url=upstream.url).speaks(MESSAGES)
+    assert not await made(url=upstream.url).speaks(MESSAGES)
 
 
-class Flaky:
-    """A server that drops the first connections as soon as a request comes, and answers the others."""
-
-    def __init__(self, drops: int) -> None:
-        self.left = drops
-        self.seen = 0
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        self.seen += 1
-        if self.left:
-            self.left -= 1
-            writer.transport.abort()
-            return
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
-        await writer.drain()
-        writer.close()
-
-
-@pytest.mark.parametrize(("drops", "answered"), [(1, True), (2, False)])
-async def test_a_connection_that_was_closed_as_it_was_used_is_tried_once_more(
-    session: aiohttp.ClientSession, drops: int, answered: bool
-) -> None:
-    flaky = Flaky(drops)
-    async with await asyncio.start_server(flaky, "127.0.0.1", 0) as server:
-        mine = made(session, url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        if answered:
-            response = await mine.post("/v1/x", b"{}", {}, CHAT)
-            assert await whole(response) == b"{}"
-        else:
-            with pytest.raises(Fault) as caught:
-                await mine.post("/v1/x", b"{}", {}, CHAT)
-            assert caught.value.reason == "upstream_disconnected"
-    assert flaky.seen == 2
-
-
-async def test_an_answer_that_is_no_http_is_nonsense(session: aiohttp.ClientSession) -> None:
-    async def junk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"SSH-2.0-OpenSSH\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(junk, "127.0.0.1", 0) as server:
-        mine = made(session, url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        with pytest.raises(Fault) as caught:
-            await mine.post("/v1/x", b"{}", {}, CHAT)
-    assert caught.value.reason == "upstream_nonsense"
-
-
-async def test_a_body_is_read_whole_or_not_at_all(session: aiohttp.ClientSession, upstream: Any) -> None:
-    mine = made(session, url=upstream.url)
+async def test_a_body_is_read_whole_or_not_at_all(made: Made, upstream: Any) -> None:
+    mine = made(url=upstream.url)
     upstream.streams([b"ab", b"cd"], gap=0.05)
-    response = await mine.post("/v1/x", b"{}", {}, CHAT)
+    response = await mine.request("POST", "/v1/x", b"{}", {}, CHAT)
     assert await whole(response) == b"abcd"
+    response.release()
     upstream.streams([b"ab", b"cd"], gap=0.05)
-    response = await mine.post("/v1/x", b"{}", {}, CHAT)
+    response = await mine.request("POST", "/v1/x", b"{}", {}, CHAT)
     with pytest.raises(Fault, match="longer than 3 bytes"):
         await whole(response, limit=3)
     response.close()
     upstream.streams([b"ab"], cut=True)
-    response = await mine.post("/v1/x", b"{}", {}, CHAT)
+    response = await mine.request("POST", "/v1/x", b"{}", {}, CHAT)
     with pytest.raises(Fault) as caught:
         await whole(response)
     response.close()
@@ -178,16 +134,24 @@ async def test_a_body_is_read_whole_or_not_at_all(session: aiohttp.ClientSession
     ],
 )
 async def test_the_words_of_an_error_are_found_in_any_of_the_usual_shapes(
-    session: aiohttp.ClientSession, upstream: Any, body: Any, words: str
+    made: Made, upstream: Any, body: Any, words: str
 ) -> None:
     upstream.says(upstream.Whole(body, status=400))
-    response = await made(session, url=upstream.url).post("/v1/x", b"{}", {}, CHAT)
+    response = await made(url=upstream.url).request("POST", "/v1/x", b"{}", {}, CHAT)
     fault = await failure(response)
+    response.release()
     assert (fault.reason, fault.status) == ("upstream_rejected", 400)
     assert words in str(fault)
 
 
-async def test_fetching_from_a_server_that_is_not_there(session: aiohttp.ClientSession) -> None:
+async def test_a_request_gets_the_apis_version_if_its_client_named_none(made: Made, upstream: Any) -> None:
+    mine = made(url=upstream.url)
+    for client in ({}, {b"anthropic-version": b"2030-01-01"}):
+        (await mine.request("POST", "/v1/messages", b"{}", client, MESSAGES)).release()
+    assert [headers["anthropic-version"] for _, headers, _ in upstream.calls] == ["2023-06-01", "2030-01-01"]
+
+
+async def test_fetching_from_a_server_that_is_not_there(made: Made) -> None:
     with pytest.raises(Fault) as caught:
-        await made(session).get("/v1/models", {}, CHAT)
+        await made().get("/v1/models", {}, CHAT)
     assert caught.value.reason == "upstream_unreachable"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import random
@@ -17,6 +18,7 @@ import pytest
 
 from spiritsafe.errors import InputError, ResourceError
 from spiritsafe.record.exchange import Exchange
+from spiritsafe.record.journal import Reader
 from spiritsafe.record.layout import layout
 from spiritsafe.record.log import SealedLog, read, verify
 
@@ -36,6 +38,29 @@ def test_rows_come_back_in_the_order_they_were_given(tmp_path: Path, make: Make)
     assert list(read(folder)) == [(n, make(n)) for n in range(5)]
     with SealedLog.open(folder) as log:
         assert (log.rows, log.head) == (5, head)
+
+
+async def test_several_at_once_reach_the_writer_together(tmp_path: Path, make: Make) -> None:
+    loop = asyncio.get_running_loop()
+    with SealedLog.open(tmp_path / "record") as log:
+        pairs = [(make(n, completion="long " * 1000), loop.create_future()) for n in range(200)]
+        log.write_all(pairs)
+        assert await asyncio.gather(*(waiter for _, waiter in pairs)) == list(range(200))
+        deep: object = "bottom"
+        for _ in range(5000):
+            deep = [deep]
+        mixed = [(make(200, extra={"deep": deep}), loop.create_future()), (make(201), loop.create_future())]
+        log.write_all(mixed)
+        with pytest.raises((InputError, RecursionError)):
+            await mixed[0][1]
+        assert await mixed[1][1] == 200
+    late = [(make(202), loop.create_future())]
+    log.write_all(late)
+    with pytest.raises(ResourceError, match="closed"):
+        await late[0][1]
+    reader = Reader(layout(tmp_path / "record").journals[0])
+    assert max(len(group) for group in reader.groups()) > 100
+    reader.close()
 
 
 def test_many_threads_append(tmp_path: Path, make: Make) -> None:

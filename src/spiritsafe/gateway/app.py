@@ -3,7 +3,7 @@
 1. uvicorn calls ``Gateway.__call__`` here, which looks the path up in one table;
 2. ``relay.Relay.serve`` lets the request in (``enforce.gate``) or refuses it;
 3. ``relay.Relay._forward`` puts it to the upstream in the API that one speaks (``wire``);
-4. ``upstream.Upstream.post`` sends it.
+4. ``upstream.Upstream.request`` sends it.
 
 The answer comes back through ``tap.Tap``, and ``recorder.Recorder.write`` stands before its last byte.
 """
@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -41,7 +42,7 @@ from spiritsafe.gateway.shelf import Shelf
 from spiritsafe.gateway.stored import Stored
 from spiritsafe.gateway.sweep import Sweep
 from spiritsafe.gateway.types import App, Receive, Scope, Send
-from spiritsafe.gateway.upstream import Upstream, open_session
+from spiritsafe.gateway.upstream import Upstream
 from spiritsafe.gateway.wire import CHAT, DIALECTS
 from spiritsafe.gateway.wire.types import Family
 from spiritsafe.policy.rules import Rules
@@ -109,14 +110,16 @@ class Gateway:
     async def open(self) -> None:
         """Begin to serve on the running loop. Raises ``SpiritsafeError``."""
         parts, settings = self._parts, self._parts.settings
-        session = await self._closing.enter_async_context(open_session(seconds(settings.timeouts.connect)))
-        self.upstreams += [Upstream(each, session) for each in settings.upstreams]
+        for each in settings.upstreams:
+            upstream = Upstream(each, seconds(settings.timeouts.connect))
+            self.upstreams.append(upstream)
+            self._closing.callback(upstream.close)
         book = Book(parts.store, settings.folder)
         roster = Roster(parts.store, book, parts.rules.purposes)
         await roster.refresh(datetime.now(UTC))
         await _reconcile(book, roster, settings.folder / "record")
         gate = Gate(roster, book, settings.limits, settings.throttle)
-        recorder = Recorder(parts.log, book, parts.pseudonyms, settings.trust, settings.record.content)
+        recorder = Recorder(parts.log, gate, book, parts.pseudonyms, settings.trust, settings.record.content)
         shelf = Shelf(settings.folder / "stored.db")
         self._closing.callback(shelf.close)
         sweep = Sweep(settings.timeouts)
@@ -135,8 +138,7 @@ class Gateway:
     def _route(self, relay: Relay, gate: Gate, shelf: Shelf) -> None:
         parts = self._parts
         for path, dialect in DIALECTS.items():
-            self._exact[path] = _bound(relay, path)
-            assert dialect.path == path
+            self._exact[path] = partial(relay.serve, dialect)
         stored = Stored(gate, shelf, parts.settings.folder / "record")
         desk = Desk(parts.store, parts.pseudonyms, lambda: datetime.now(UTC))
         self._exact |= {
@@ -193,15 +195,6 @@ class Gateway:
                 self.health.keeping = None
             except SpiritsafeError as error:
                 self.health.keeping = error
-
-
-def _bound(relay: Relay, path: str) -> Handler:
-    dialect = DIALECTS[path]
-
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        await relay.serve(dialect, scope, receive, send)
-
-    return serve
 
 
 async def _reconcile(book: Book, roster: Roster, record: Path) -> None:

@@ -11,8 +11,9 @@ import asyncio
 import time
 from typing import Any
 
-from spiritsafe.errors import SpiritsafeError
+from spiritsafe.errors import InputError, SpiritsafeError
 from spiritsafe.gateway.call import Call
+from spiritsafe.gateway.enforce.gate import Gate
 from spiritsafe.gateway.enforce.usage import Book, Line, line_of
 from spiritsafe.gateway.faults import Fault
 from spiritsafe.gateway.settings import TrustSettings
@@ -26,8 +27,11 @@ from spiritsafe.record.log import SealedLog
 CHARACTERS_PER_TOKEN = 4
 """The rule of thumb for token counts that nobody gave."""
 
-LINGER = 0.002
-"""Seconds that an exchange waits for others when one is being written; one that is alone never waits."""
+CROWD = 4
+"""From so many requests under way on, an exchange waits for others to be written with it."""
+
+LINGER = 0.004
+"""For so many seconds. One group costs the disk what one exchange does, and the two threads as many handovers."""
 
 NO_ROW = -1
 """For an exchange whose row nobody waited to hear."""
@@ -40,16 +44,16 @@ class Recorder:
     """Writes exchanges for one gateway, on its event loop."""
 
     def __init__(
-        self, log: SealedLog, book: Book, pseudonyms: Pseudonymizer, trust: TrustSettings, content: Content
+        self, log: SealedLog, gate: Gate, book: Book, pseudonyms: Pseudonymizer, trust: TrustSettings, content: Content
     ) -> None:
         self._log = log
+        self._gate = gate
         self._book = book
         self._pseudonyms = pseudonyms
         self._sources = Sources(trust, pseudonyms)
         self._content = content
         self._refused_at = -PAUSE
-        self._writing = 0
-        self._gathering: list[asyncio.Future[None]] = []
+        self._gathered: list[tuple[Exchange, asyncio.Future[int]]] = []
         self.trouble: SpiritsafeError | None = None
         """Why the last exchange could not be written; ``None`` once one can again."""
 
@@ -68,59 +72,50 @@ class Recorder:
 
         Raises ``Fault`` if it can't be written: then the answer must not be given.
         """
-        if self._writing:
-            await self._gather()
-        self._writing += 1
-        line: Line | None = None
+        exchange, line = self._made(call, status, fault)
         row = NO_ROW
         try:
-            future, line = self._append(call, status, fault)
-            row = await future
+            row = await (self._gather(exchange) if self._gate.in_flight >= CROWD else self._log.write(exchange))
             self.trouble = None
-        except Fault:
-            raise
+        except (InputError, RecursionError) as error:
+            line = None
+            remedy = "Send something flatter and plainer."
+            raise Fault("invalid_request", "the request is of a form that can't be recorded", remedy=remedy) from error
         except SpiritsafeError as error:
             line = None
             raise self._refused(error) from error
         finally:
-            self._writing -= 1
             self._book.note(line, row)  # a call that is cut off here is written all the same
         return row
 
     def submit(self, call: Call, status: int, fault: Fault) -> None:
         """Append without waiting, where nobody can wait any more. Raises ``Fault`` if the log takes nothing."""
+        exchange, line = self._made(call, status, fault)
         try:
-            _, line = self._append(call, status, fault)
+            self._log.write(exchange)
         except SpiritsafeError as error:
             raise self._refused(error) from error
         self._book.note(line, NO_ROW)
 
-    def _append(self, call: Call, status: int, fault: Fault | None) -> tuple[asyncio.Future[int], Line | None]:
+    def _made(self, call: Call, status: int, fault: Fault | None) -> tuple[Exchange, Line | None]:
         exchange = self.exchange(call, status, fault)
-        try:
-            future = self._log.write(exchange)
-        except RecursionError as error:
-            remedy = "Send something flatter."
-            raise Fault("invalid_request", "the request is nested too deeply to be recorded", remedy=remedy) from error
         line = line_of(exchange)
         call.recorded = True
         call.tokens = line.tokens if line is not None else None
-        return future, line
+        return exchange, line
 
-    async def _gather(self) -> None:
-        """Wait for the others of this moment, so that they are written as one group: a group costs what one does."""
+    def _gather(self, exchange: Exchange) -> asyncio.Future[int]:
+        """Write it with the others of this moment, as one group."""
         loop = asyncio.get_running_loop()
-        if not self._gathering:
+        if not self._gathered:
             loop.call_later(LINGER, self._go)
-        waiter: asyncio.Future[None] = loop.create_future()
-        self._gathering.append(waiter)
-        await waiter
+        waiter: asyncio.Future[int] = loop.create_future()
+        self._gathered.append((exchange, waiter))
+        return waiter
 
     def _go(self) -> None:
-        gathered, self._gathering = self._gathering, []
-        for waiter in gathered:
-            if not waiter.done():
-                waiter.set_result(None)
+        gathered, self._gathered = self._gathered, []
+        self._log.write_all(gathered)
 
     def _refused(self, error: SpiritsafeError) -> Fault:
         self.trouble = error

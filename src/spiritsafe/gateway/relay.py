@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import aiohttp
 import msgspec
 
 from spiritsafe.gateway import http
 from spiritsafe.gateway.call import Call
+from spiritsafe.gateway.client import Lost, NotHttp, Reply
 from spiritsafe.gateway.enforce.gate import Gate, Permit
 from spiritsafe.gateway.faults import Fault
 from spiritsafe.gateway.meter import Meter
@@ -23,7 +23,7 @@ from spiritsafe.gateway.shelf import Shelf
 from spiritsafe.gateway.sweep import Flight, Sweep
 from spiritsafe.gateway.tap import Tap
 from spiritsafe.gateway.types import Headers, Receive, Scope, Send
-from spiritsafe.gateway.upstream import Upstream, failure, nonsense, pick, whole
+from spiritsafe.gateway.upstream import Upstream, cut_short, failure, nonsense, pick, whole
 from spiritsafe.gateway.wire import CHAT, TRANSLATIONS, errors, read
 from spiritsafe.gateway.wire.types import Dialect, Payload, Translation
 
@@ -31,6 +31,7 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
 
 _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
+JSON_TYPE, EVENTS_TYPE = b"application/json", b"text/event-stream"
 _UNCACHED = (b"cache-control", b"no-cache")
 _PASSED = (b"openai-", b"anthropic-")
 """Beginnings of upstream headers that are passed on; its rate limits and ids are not our client's."""
@@ -140,21 +141,22 @@ class Relay:
             body = _encode(translation.request())
         elif ask.stream and not ask.wants_usage and upstream.settings.ask_usage:
             body, drop_usage = _asking_usage(payload, body), True
-        response = await upstream.post(path if translation is None else hearing.path, body, call.headers, hearing)
+        path = path if translation is None else hearing.path
+        reply = await upstream.request("POST", path, body, call.headers, hearing)
         call.reached = True
         try:
-            if response.status != 200:
-                raise await failure(response)
+            if reply.status != 200:
+                raise await failure(reply)
             if ask.stream:
                 into = translation.stream() if translation is not None else None
                 tap = Tap(hearing, ask, call.answer, into=into, withhold=permit.withhold, drop_usage=drop_usage)
-                await self._stream(call, flight, tap, response, send)
+                await self._stream(call, flight, tap, reply, send)
             else:
-                await self._whole(call, flight, response, translation, send)
+                await self._whole(call, flight, reply, translation, send)
         except BaseException:
-            response.close()  # the connection with it: the upstream stops working for nobody
+            reply.close()  # the connection with it: the upstream stops working for nobody
             raise
-        response.release()
+        reply.release()
 
     async def _translation(self, call: Call, upstream: Upstream, payload: Payload) -> Translation | None:
         if await upstream.speaks(call.dialect):
@@ -173,47 +175,40 @@ class Relay:
         self,
         call: Call,
         flight: Flight,
-        response: aiohttp.ClientResponse,
+        reply: Reply,
         translation: Translation | None,
         send: Send,
     ) -> None:
-        data = await whole(response)
+        data = await whole(reply)
         flight.wait("busy")
-        if not _is(response, "application/json"):
-            raise _wrong_type(response, "application/json")
+        if not _is(reply, JSON_TYPE):
+            raise _wrong_type(reply, JSON_TYPE)
+        ask, answer, permit = call.ask, call.answer, call.permit
+        assert ask is not None
+        assert permit is not None
         try:
-            payload = _decode(data)
+            call.hearing.read(data, ask, answer)
+            if translation is not None or permit.withhold:
+                data = _changed(data, call.hearing, translation, withhold=permit.withhold)
         except read.UNREADABLE as error:
             raise nonsense(f"it is not JSON ({error})") from error
-        if not isinstance(payload, dict):
-            raise nonsense("it is no JSON object")
-        answer = call.answer
-        call.hearing.read(payload, answer)
         if not answer.choices and not answer.output:
             raise nonsense("there is no answer in it")
-        assert call.permit is not None
-        if call.permit.withhold:
-            call.hearing.withhold(payload)
-        if translation is not None:
-            data = _encode(translation.whole(payload))
-        elif call.permit.withhold:
-            data = _encode(payload)
         row = await self._recorder.write(call, 200)
         await self._keep(call, row)
-        await http.answer(send, 200, data, self._headers(call, response))
+        await http.answer(send, 200, data, self._headers(call, reply))
 
-    async def _stream(self, call: Call, flight: Flight, tap: Tap, response: aiohttp.ClientResponse, send: Send) -> None:
-        if not _is(response, "text/event-stream"):
-            raise _wrong_type(response, "text/event-stream")
-        content = response.content
+    async def _stream(self, call: Call, flight: Flight, tap: Tap, reply: Reply, send: Send) -> None:
+        if not _is(reply, EVENTS_TYPE):
+            raise _wrong_type(reply, EVENTS_TYPE)
         meter = self._meter
         while True:
             try:
-                chunk = await content.readany()
-            except (aiohttp.ClientError, OSError) as error:
+                chunk = await reply.read()
+            except (Lost, NotHttp) as error:
                 if tap.ended:
                     break  # all of the answer was heard; only the connection's own end is missing
-                raise _cut_short() from error
+                raise cut_short() from error
             if not chunk:
                 break
             out = tap.feed(chunk)
@@ -221,7 +216,7 @@ class Relay:
                 meter.chunks += 1
                 flight.wait("busy")
                 if not call.started:
-                    await self._start(call, response, send)
+                    await self._start(call, reply, send)
                 await send({"type": "http.response.body", "body": out, "more_body": True})
             if tap.fault is not None:
                 raise tap.fault
@@ -232,16 +227,16 @@ class Relay:
         if call.answer.error is not None:
             raise _said_error(call)
         if not tap.ended:
-            raise _cut_short()
+            raise cut_short()
         row = await self._recorder.write(call, 200)
         await self._keep(call, row)
         if not call.started:
-            await self._start(call, response, send)
+            await self._start(call, reply, send)
         await send({"type": "http.response.body", "body": tap.ending()})
 
-    async def _start(self, call: Call, response: aiohttp.ClientResponse, send: Send) -> None:
+    async def _start(self, call: Call, reply: Reply, send: Send) -> None:
         call.started = True
-        head = [_EVENTS, _UNCACHED, *self._headers(call, response)]
+        head = [_EVENTS, _UNCACHED, *self._headers(call, reply)]
         await send({"type": "http.response.start", "status": 200, "headers": head})
 
     async def _keep(self, call: Call, row: int) -> None:
@@ -251,7 +246,7 @@ class Relay:
             assert call.seat is not None
             await self._shelf.put(call.seat.key.account_id, call.answer.id, row, call.ask, call.time)
 
-    def _headers(self, call: Call, response: aiohttp.ClientResponse | None = None) -> Headers:
+    def _headers(self, call: Call, reply: Reply | None = None) -> Headers:
         headers = http.identity(call)
         if call.seat is not None:
             headers += self._gate.headers(call.seat)
@@ -260,12 +255,19 @@ class Relay:
             headers.append((b"x-spiritsafe-decision", permit.decision.decision_id.encode()))
             headers.append((b"x-spiritsafe-action", permit.decision.action.encode()))
             headers.append((b"x-spiritsafe-appeal", call.origin(self._public_url).encode("latin-1") + b"/appeals"))
-        if response is not None:
-            for name, value in response.raw_headers:
-                lower = name.lower()
-                if lower.startswith(_PASSED) and b"ratelimit" not in lower:
-                    headers.append((lower, value))
+        if reply is not None:
+            for name, value in reply.headers:
+                if name.startswith(_PASSED) and b"ratelimit" not in name:
+                    headers.append((name, value))
         return headers
+
+
+def _changed(data: bytes, hearing: Dialect, translation: Translation | None, *, withhold: bool) -> bytes:
+    """A whole answer without what is withheld, and in the API that was spoken."""
+    payload = read.mapping(_decode(data))
+    if withhold:
+        hearing.withhold(payload)
+    return _encode(payload if translation is None else translation.whole(payload))
 
 
 def _asking_usage(payload: Payload, body: bytes) -> bytes:
@@ -284,22 +286,15 @@ def _nothing_kept() -> Fault:
     )
 
 
-def _is(response: aiohttp.ClientResponse, kind: str) -> bool:
-    return response.headers.get("Content-Type", "").lower().startswith(kind)
+def _is(reply: Reply, kind: bytes) -> bool:
+    return reply.header(b"content-type").lower().startswith(kind)
 
 
-def _wrong_type(response: aiohttp.ClientResponse, wanted: str) -> Fault:
+def _wrong_type(reply: Reply, wanted: bytes) -> Fault:
+    given = reply.header(b"content-type").decode("latin-1")
     return Fault(
         "upstream_content_type",
-        f"the model server answered with {response.content_type!r} where {wanted!r} was due",
-        remedy="Try again; if it lasts, tell whoever runs this gateway.",
-    )
-
-
-def _cut_short() -> Fault:
-    return Fault(
-        "upstream_cut_short",
-        "the model server's answer ended before it was complete",
+        f"the model server answered with {given!r} where {wanted.decode()!r} was due",
         remedy="Try again; if it lasts, tell whoever runs this gateway.",
     )
 

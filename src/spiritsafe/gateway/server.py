@@ -130,7 +130,8 @@ async def _serve(parts: Parts, listening: socket.socket, announce: Announce, pag
             await watcher.start(WATCHER_PATIENCE)
         gateway.health.processes |= {name: child.trouble for name, child in children.items()}
         server = _Server(settings, gateway, lambda: announce(_running(parts, listening, gateway, children)))
-        gc.freeze()  # what lives for good need not be looked at again by every collection
+        gc.freeze()  # what lives for good need not be looked at again by every collection, nor so often
+        gc.set_threshold(20_000, 10, 10)
         await server.serve(sockets=[listening])
 
 

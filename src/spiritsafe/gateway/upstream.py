@@ -3,63 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
-import time
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Any
 
-import aiohttp
 import msgspec
-from multidict import CIMultiDict
-from yarl import URL
 
 from spiritsafe import __version__
 from spiritsafe.errors import UsageError
+from spiritsafe.gateway.client import Lost, NotHttp, Pool, Reply, TooSlow, Unreachable
+from spiritsafe.gateway.enforce.gate import RawHeaders
 from spiritsafe.gateway.faults import Fault
 from spiritsafe.gateway.settings import UpstreamSettings
 from spiritsafe.gateway.wire import read
 from spiritsafe.gateway.wire.types import Dialect
 
-_FORWARDED = (b"anthropic-version", b"anthropic-beta", b"openai-beta", b"traceparent", b"tracestate")
-_LARGE = 1 << 20
+_VERSION = b"anthropic-version"
+_FORWARDED = (_VERSION, b"anthropic-beta", b"openai-beta", b"traceparent", b"tracestate")
 _MAX_ERROR = 1 << 20
 _MAX_ANSWER = 256 << 20
-_STALE_SECONDS = 1.0
 _decode = msgspec.json.Decoder().decode
 
 
 class Upstream:
-    """One model server. ``url`` may change while it runs: a restarted teacher has another port."""
+    """One model server. It may move while it runs: a restarted teacher has another port."""
 
-    def __init__(self, settings: UpstreamSettings, session: aiohttp.ClientSession) -> None:
+    def __init__(self, settings: UpstreamSettings, connect_seconds: float) -> None:
         self.settings = settings
-        self._session = session
+        self._patience = connect_seconds
         self._speaks: dict[str, bool] = {}
         self._probing = asyncio.Lock()
         self._key = _key(settings)
-        self._paths: dict[str, URL] = {}
+        self._fixed: dict[str, bytes] = {}
         self.url = ""
-        self.move(settings.url)
+        self._pool = self.move(settings.url)
         if settings.speaks != "auto":
             names = ("chat", "completions", "responses", "messages", "embeddings")
             self._speaks = {name: name in settings.speaks for name in names}
 
-    def move(self, url: str) -> None:
-        """The server is found elsewhere now."""
+    def move(self, url: str) -> Pool:
+        """The server is found elsewhere now; gives the connections to it."""
+        if self.url:
+            self._pool.close()
         self.url = url.rstrip("/").removesuffix("/v1")
-        self._paths.clear()
+        self._pool = Pool(self.url, self._patience)
+        return self._pool
+
+    def close(self) -> None:
+        """Drop the connections that are not in use."""
+        self._pool.close()
 
     @property
     def host(self) -> str:
         """The server's name or address."""
-        return URL(self.url).host or ""
+        return self._pool.host
 
     @property
     def port(self) -> int:
         """The server's port."""
-        return URL(self.url).port or 80
+        return self._pool.port
 
     async def speaks(self, dialect: Dialect) -> bool:
         """Whether the server offers this API; asked for once with an empty request if the settings don't say.
@@ -73,90 +75,70 @@ class Upstream:
             return True
         async with self._probing:
             if dialect.name not in self._speaks:
-                response = await self.post(dialect.path, b"{}", {}, dialect)
-                try:
-                    # A server that knows the path complains about the request or the key; a wrong path is not found,
-                    # and a server that answers an empty request with success did not understand it.
-                    self._speaks[dialect.name] = response.status in (400, 401, 403, 422, 429)
-                finally:
-                    response.release()
+                reply = await self.request("POST", dialect.path, b"{}", {}, dialect)
+                reply.close()
+                # A server that knows the path complains about the request or the key; a wrong path is not found,
+                # and a server that answers an empty request with success did not understand it.
+                self._speaks[dialect.name] = reply.status in (400, 401, 403, 422, 429)
         return self._speaks[dialect.name]
 
-    async def post(
-        self, path: str, body: bytes, client: dict[bytes, bytes], dialect: Dialect
-    ) -> aiohttp.ClientResponse:
-        """Send a request; the answer's body is the caller's to read and release. Raises ``Fault``."""
-        headers = self._headers(dialect, client)
-        headers["Content-Type"] = "application/json"
-        url = self._url(path)
-        began = time.monotonic()
-        for attempt in (1, 2):
-            # aiohttp warns about long bodies in one piece; from a file object it sends them in pieces.
-            data: Any = body if len(body) < _LARGE else io.BytesIO(body)
-            try:
-                return await self._session.post(url, data=data, headers=headers, allow_redirects=False)
-            except aiohttp.ClientConnectorError as error:
-                raise self._unreachable(error) from error
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                # Most likely a kept connection that the server closed as we used it; later, it was at work already.
-                if attempt == 2 or time.monotonic() - began > _STALE_SECONDS:
-                    raise _disconnected() from error
-            except TimeoutError as error:
-                raise Fault(
-                    "timeout_connect", "the model server does not take connections", remedy="Try again in a moment."
-                ) from error
-            except aiohttp.ClientError as error:
-                raise nonsense(f"its answer is no HTTP ({type(error).__name__})") from error
-        raise AssertionError("unreachable")
-
-    async def get(self, path: str, client: dict[bytes, bytes], dialect: Dialect) -> tuple[int, bytes]:
-        """Fetch a small document: status and body. Raises ``Fault``."""
+    async def get(self, path: str, client: RawHeaders, dialect: Dialect) -> tuple[int, bytes]:
+        """Fetch a document: status and body. Raises ``Fault``."""
+        reply = await self.request("GET", path, b"", client, dialect)
         try:
-            async with self._session.get(
-                self._url(path), headers=self._headers(dialect, client), allow_redirects=False
-            ) as response:
-                return response.status, await whole(response)
-        except aiohttp.ClientConnectorError as error:
-            raise self._unreachable(error) from error
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _disconnected() from error
+            return reply.status, await whole(reply)
+        finally:
+            reply.release()
 
-    def _url(self, path: str) -> URL:
-        found = self._paths.get(path)
-        if found is None:
-            found = URL(self.url + path)
-            if len(self._paths) < 64:
-                self._paths[path] = found
-        return found
+    async def request(self, method: str, path: str, body: bytes, client: RawHeaders, dialect: Dialect) -> Reply:
+        """Send a request; the answer is the caller's to read and release. Raises ``Fault``."""
+        headers = self._fixed.get(dialect.name)
+        if headers is None:
+            headers = self._fixed[dialect.name] = self._fixed_headers(dialect)
+        if not client.keys().isdisjoint(_FORWARDED):
+            headers += b"".join(b"%s: %s\r\n" % (name, client[name]) for name in _FORWARDED if name in client)
+        if dialect.name == "messages" and _VERSION not in client:
+            headers += b"%s: 2023-06-01\r\n" % _VERSION
+        try:
+            return await self._pool.request(method, path, headers, body)
+        except TooSlow as error:
+            raise Fault(
+                "timeout_connect", "the model server does not take connections", remedy="Try again in a moment."
+            ) from error
+        except Unreachable as error:
+            raise Fault(
+                "upstream_unreachable",
+                f"the model server {self.settings.name!r} can't be reached",
+                remedy="Try again in a moment; if it lasts, tell whoever runs this gateway.",
+                retry_after=2,
+            ) from error
+        except Lost as error:
+            raise Fault(
+                "upstream_disconnected",
+                "the model server closed the connection before it answered",
+                remedy="Try again; if it lasts, tell whoever runs this gateway.",
+            ) from error
+        except NotHttp as error:
+            raise nonsense(str(error)) from error
 
-    def _headers(self, dialect: Dialect, client: dict[bytes, bytes]) -> CIMultiDict[str]:
-        headers: CIMultiDict[str] = CIMultiDict(_PLAIN)
-        for name in _FORWARDED:
-            if (value := client.get(name)) is not None:
-                headers[name.decode("latin-1")] = value.decode("latin-1")
+    def _fixed_headers(self, dialect: Dialect) -> bytes:
+        headers = _PLAIN
         if self._key is not None:
             auth = self.settings.auth
             if auth == "x-api-key" or (auth == "auto" and dialect.name == "messages"):
-                headers["x-api-key"] = self._key
+                headers += b"x-api-key: %s\r\n" % self._key
             else:
-                headers["Authorization"] = f"Bearer {self._key}"
-        if dialect.name == "messages":
-            headers.setdefault("anthropic-version", "2023-06-01")
+                headers += b"Authorization: Bearer %s\r\n" % self._key
         return headers
 
-    def _unreachable(self, error: Exception) -> Fault:
-        return Fault(
-            "upstream_unreachable",
-            f"the model server {self.settings.name!r} can't be reached",
-            remedy="Try again in a moment; if it lasts, tell whoever runs this gateway.",
-            retry_after=2,
-        )
+
+_PLAIN = (
+    b"User-Agent: spiritsafe/%s\r\nAccept: */*\r\nAccept-Encoding: identity\r\nContent-Type: application/json\r\n"
+    % __version__.encode()
+)
 
 
-_PLAIN = {"User-Agent": f"spiritsafe/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
-
-
-def _key(settings: UpstreamSettings) -> str | None:
+def _key(settings: UpstreamSettings) -> bytes | None:
     if settings.key_env is None:
         return None
     value = os.environ.get(settings.key_env)
@@ -165,7 +147,7 @@ def _key(settings: UpstreamSettings) -> str | None:
             f"the environment variable {settings.key_env} holds no key for the upstream {settings.name!r}",
             remedy=f"Set it: export {settings.key_env}=...",
         )
-    return value.strip()
+    return value.strip().encode("latin-1")
 
 
 def pick(upstreams: Iterable[Upstream], model: str | None) -> Upstream:
@@ -180,17 +162,6 @@ def pick(upstreams: Iterable[Upstream], model: str | None) -> Upstream:
     )
 
 
-def open_session(connect_seconds: float) -> aiohttp.ClientSession:
-    """The client session for all upstreams: no cookies, no decompression, no limit but our own."""
-    return aiohttp.ClientSession(
-        # Servers commonly close idle connections after 5 seconds; a shorter life avoids meeting them as they do.
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0, ttl_dns_cache=60),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
-    )
-
-
 def nonsense(what: str) -> Fault:
     """A fault for an upstream whose answer can't be understood."""
     return Fault(
@@ -200,49 +171,46 @@ def nonsense(what: str) -> Fault:
     )
 
 
-def _disconnected() -> Fault:
-    return Fault(
-        "upstream_disconnected",
-        "the model server closed the connection before it answered",
-        remedy="Try again; if it lasts, tell whoever runs this gateway.",
-    )
-
-
-async def whole(response: aiohttp.ClientResponse, limit: int = _MAX_ANSWER) -> bytes:
+async def whole(reply: Reply, limit: int = _MAX_ANSWER) -> bytes:
     """The whole body of an answer. Raises ``Fault`` for one that is cut short or longer than ``limit``."""
     try:
-        body = await response.content.readany()
-        if response.content.at_eof():  # as nearly always: it came in one piece
+        body = await reply.read()
+        if reply.ended:  # as nearly always: it came in one piece
             return body
         pieces = [body]
         size = len(body)
-        while piece := await response.content.readany():
+        while piece := await reply.read():
             pieces.append(piece)
             size += len(piece)
             if size > limit:
                 raise nonsense(f"it is longer than {limit} bytes")
         return b"".join(pieces)
-    except (aiohttp.ClientError, OSError) as error:
-        raise Fault(
-            "upstream_cut_short",
-            "the model server's answer ended before it was complete",
-            remedy="Try again; if it lasts, tell whoever runs this gateway.",
-        ) from error
+    except (Lost, NotHttp) as error:
+        raise cut_short() from error
 
 
-async def failure(response: aiohttp.ClientResponse) -> Fault:
+def cut_short() -> Fault:
+    """A fault for an answer that broke off."""
+    return Fault(
+        "upstream_cut_short",
+        "the model server's answer ended before it was complete",
+        remedy="Try again; if it lasts, tell whoever runs this gateway.",
+    )
+
+
+async def failure(reply: Reply) -> Fault:
     """What an upstream's error answer means to our client.
 
     Its judgement of the request (4xx) is passed on with its status and words; its trouble with our key or with
     itself is ours (502, 503).
     """
     try:
-        body = await whole(response, _MAX_ERROR)
+        body = await whole(reply, _MAX_ERROR)
     except Fault:
         body = b""
-    status, (words, detail) = response.status, _words(body)
+    status, (words, detail) = reply.status, _words(body)
     said = f"the model server answered {status}" + (f": {words}" if words else "")
-    retry = _seconds(response.headers.get("Retry-After"))
+    retry = _seconds(reply.header(b"retry-after"))
     if status == 429:
         return Fault("upstream_rate_limit", said, remedy="Wait before trying again.", retry_after=retry or 5)
     if status in (401, 403):
@@ -274,8 +242,8 @@ def _words(body: bytes) -> tuple[str, dict[str, str]]:
     return str(error)[:1000] if error else "", detail
 
 
-def _seconds(value: str | None) -> float | None:
+def _seconds(value: bytes) -> float | None:
     try:
-        return max(0.0, float(value)) if value is not None else None
+        return max(0.0, float(value)) if value else None
     except ValueError:
         return None

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from spiritsafe.errors import ResourceError
+from spiritsafe.errors import InputError, ResourceError
 from spiritsafe.record import disk
 from spiritsafe.record.canonical import seal
 from spiritsafe.record.content import reducer
@@ -21,6 +21,7 @@ from spiritsafe.record.verify import Verification, verify
 from spiritsafe.record.writer import Close, Limits, Pending, Roll, Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from spiritsafe.errors import SpiritsafeError
@@ -122,6 +123,29 @@ class SealedLog:
         self._put(exchange, future)
         return future
 
+    def write_all(self, exchanges: Sequence[tuple[Exchange, asyncio.Future[int]]]) -> None:
+        """As ``write`` for several, each with the future that waits for it: they reach the writer's thread together,
+        so that one sync does for all. What ``write`` raises, the futures get.
+
+        One after the other they would not: hashing a long text lets the writer run, and it takes what is there.
+        """
+        pending: list[Pending] = []
+        for exchange, waiter in exchanges:
+            try:
+                pending.append(Pending(seal(self._reduce(exchange)), waiter))
+            except (InputError, RecursionError) as error:
+                if not waiter.done():
+                    waiter.set_exception(error)
+        with self._gate:
+            if not self._closed:
+                for each in pending:
+                    self._writer.put(each)
+                return
+        closed = self._closed_error()
+        for each in pending:
+            if not each.waiter.done():
+                each.waiter.set_exception(closed)
+
     def roll(self) -> None:
         """Seal all rows so far into a segment; returns when it is on the disk. Raises what stood in the way."""
         done: Future[None] = Future()
@@ -155,7 +179,10 @@ class SealedLog:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ResourceError("the record is closed", remedy="Open it again", where=str(self._folder))
+            raise self._closed_error()
+
+    def _closed_error(self) -> ResourceError:
+        return ResourceError("the record is closed", remedy="Open it again", where=str(self._folder))
 
 
 __all__ = ["Pruned", "SealedLog", "Verification", "follow", "frame", "prune", "read", "verify"]

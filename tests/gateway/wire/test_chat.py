@@ -69,7 +69,7 @@ def test_an_answer_is_read_whole() -> None:
     usage = {"prompt_tokens": 5, "completion_tokens": 4, "completion_tokens_details": details}
     payload = {"id": "c", "model": "m-1", "usage": usage}
     payload["choices"] = [{"index": 0, "message": message, "finish_reason": "tool_calls"}, {"index": 1, "message": {}}]
-    CHAT.read(payload, answer)
+    CHAT.read(json.dumps(payload).encode(), ask(), answer)
     first = answer.choices[0]
     assert (first.text, first.reasoning, first.finish) == (["Slowly."], ["Hm."], "tool_calls")
     assert first.calls == [ToolCall("t1", "f", "{}")]
@@ -152,7 +152,7 @@ def test_json_of_another_form_counts_as_unread_and_no_json_is_an_error() -> None
 )
 def test_no_answer_breaks_the_reading(value: Any) -> None:
     payload = value if isinstance(value, dict) else {"choices": value}
-    CHAT.read(payload, Answer())
+    CHAT.read(json.dumps(payload).encode(), ask(), Answer())
     heard(json.dumps(payload).encode())
     CHAT.withhold(payload)
 

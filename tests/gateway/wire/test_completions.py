@@ -38,7 +38,8 @@ def test_a_request_without_a_prompt_is_refused(prompt: Any) -> None:
 def test_answers_are_read_whole_and_in_pieces() -> None:
     usage = {"prompt_tokens": 2, "completion_tokens": 3}
     whole = Answer()
-    COMPLETIONS.read({"id": "c", "choices": [{"text": "ab", "finish_reason": "stop"}], "usage": usage}, whole)
+    payload = {"id": "c", "choices": [{"text": "ab", "finish_reason": "stop"}], "usage": usage}
+    COMPLETIONS.read(json.dumps(payload).encode(), COMPLETIONS.ask({"prompt": "x"}), whole)
     assert (whole.choices[0].text, whole.completion_tokens) == (["ab"], 3)
     ask, pieces = COMPLETIONS.ask({"prompt": "x"}), Answer()
     events: list[Any] = [

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def test_a_request_without_input_is_refused(body: dict[str, Any]) -> None:
 def test_of_an_answer_the_count_and_the_tokens_are_kept() -> None:
     answer = Answer()
     payload = {"model": "m", "data": [{"embedding": [0.1]}, {"embedding": [0.2]}], "usage": {"prompt_tokens": 4}}
-    EMBEDDINGS.read(payload, answer)
+    EMBEDDINGS.read(json.dumps(payload).encode(), EMBEDDINGS.ask({"input": "a"}), answer)
     assert (answer.output, answer.prompt_tokens, answer.completion_tokens) == ({"embeddings": 2}, 4, 0)
     assert EMBEDDINGS.withhold(payload)
     assert not EMBEDDINGS.hear(b"{}", EMBEDDINGS.ask({"input": "a"}), answer)

@@ -40,7 +40,7 @@ def test_an_answer_is_read_whole_with_cached_tokens_as_prompt() -> None:
     ]
     usage = {"input_tokens": 3, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 5, "output_tokens": 6}
     payload = {"id": "msg", "content": blocks, "stop_reason": "stop_sequence", "stop_sequence": "x", "usage": usage}
-    MESSAGES.read(payload, answer)
+    MESSAGES.read(json.dumps(payload).encode(), MESSAGES.ask({"messages": []}), answer)
     choice = answer.choices[0]
     assert (choice.reasoning, choice.text, choice.finish) == (["Hm."], ["Hello"], "stop_sequence")
     assert choice.calls == [ToolCall("t", "f", '{"a":1}')]

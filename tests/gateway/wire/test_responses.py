@@ -64,7 +64,7 @@ def check(answer: Answer) -> None:
 
 def test_an_answer_is_read_whole() -> None:
     answer = Answer()
-    RESPONSES.read(DONE, answer)
+    RESPONSES.read(json.dumps(DONE).encode(), RESPONSES.ask({"input": "a"}), answer)
     check(answer)
 
 

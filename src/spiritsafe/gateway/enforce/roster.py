@@ -67,6 +67,7 @@ class Roster:
         self._book = book
         self._purposes = purposes
         self._generation = -1
+        self._asked = -1.0
         self._seats: dict[bytes, Seat] = {}
         self._recent: dict[bytes, Seat] = {}
         self._by_id: dict[str, Seat] = {}
@@ -83,10 +84,17 @@ class Roster:
         """Whether nothing has changed since the last reload. Raises ``Fault`` when nobody can know."""
         if self._stale_at is not None and now >= self._stale_at:
             return False
+        # The loop's clock stands still while it works off what came in at one moment: asked once for all of it.
+        moment = asyncio.get_running_loop().time()
+        if moment == self._asked:
+            return True
         try:
-            return self._store.generation() == self._generation
+            current = self._store.generation() == self._generation
         except SpiritsafeError as error:
             raise _unreachable(error) from error
+        if current:
+            self._asked = moment
+        return current
 
     async def refresh(self, now: datetime) -> None:
         """Read everything again if it has changed; concurrent callers wait for the same reading."""

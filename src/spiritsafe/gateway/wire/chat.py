@@ -56,8 +56,9 @@ class _Delta(msgspec.Struct, gc=False):
 
 
 class _Choice(msgspec.Struct, gc=False):
-    index: int = 0
+    index: int | None = None
     delta: _Delta | None = None
+    message: _Delta | None = None
     finish_reason: Any = None
 
 
@@ -73,7 +74,7 @@ _chunk = msgspec.json.Decoder(_Chunk).decode
 
 
 class Chat:
-    """See ``wire.types.Dialect``."""
+    """See ``wire.types.Dialect``. A whole answer is heard like an event that says all at once."""
 
     name = "chat"
     path = "/v1/chat/completions"
@@ -98,21 +99,8 @@ class Chat:
             user=read.text(body.get("user")) or read.text(body.get("safety_identifier")),
         )
 
-    def read(self, payload: Payload, answer: Answer) -> None:
-        answer.id, answer.model = read.text(payload.get("id")), read.text(payload.get("model"))
-        for position, raw in enumerate(read.objects(payload.get("choices"))):
-            index = raw.get("index", position)
-            choice = answer.choice(index if isinstance(index, int) else position)
-            message = read.mapping(raw.get("message"))
-            choice.text.append(read.words(message.get("content")) or read.text(message.get("refusal")) or "")
-            for name in _REASONING:
-                if said := read.text(message.get(name)):
-                    choice.reasoning.append(said)
-                    break
-            _calls(choice, message.get("tool_calls"), message.get("function_call"))
-            if finish := read.text(raw.get("finish_reason")):
-                answer.finish(choice, finish)
-        usage(payload.get("usage"), answer)
+    def read(self, data: bytes, ask: Ask, answer: Answer) -> None:
+        self.hear(data, ask, answer)
 
     def hear(self, data: bytes, ask: Ask, answer: Answer) -> bool:
         answer.bare_usage = False
@@ -128,10 +116,11 @@ class Chat:
             answer.id, answer.model = read.text(chunk.id), read.text(chunk.model)
         if chunk.error:
             answer.error = read.mapping(chunk.error) or {"message": chunk.error}
-        for part in chunk.choices or ():
-            choice = answer.choice(part.index)
-            if part.delta is not None:
-                _add(choice, part.delta)
+        for position, part in enumerate(chunk.choices or ()):
+            choice = answer.choice(position if part.index is None else part.index)
+            said = part.delta or part.message
+            if said is not None:
+                _add(choice, said)
             if part.finish_reason:
                 answer.finish(choice, str(part.finish_reason))
         if chunk.usage is not None:
@@ -165,8 +154,8 @@ def _split_system(turns: list[Any]) -> tuple[str | None, tuple[Message, ...]]:
 def _add(choice: Choice, delta: _Delta) -> None:
     if isinstance(delta.content, str):
         choice.text.append(delta.content)
-    elif isinstance(delta.refusal, str):
-        choice.text.append(delta.refusal)
+    elif delta.content or isinstance(delta.refusal, str):
+        choice.text.append(read.words(delta.content or delta.refusal))
     reasoning = delta.reasoning_content or delta.reasoning
     if isinstance(reasoning, str):
         choice.reasoning.append(reasoning)

@@ -36,7 +36,7 @@ _PARAMS = frozenset(
 
 
 class _Choice(msgspec.Struct, gc=False):
-    index: int = 0
+    index: int | None = None
     text: Any = None
     finish_reason: Any = None
 
@@ -53,7 +53,7 @@ _chunk = msgspec.json.Decoder(_Chunk).decode
 
 
 class Completions:
-    """See ``wire.types.Dialect``."""
+    """See ``wire.types.Dialect``. A whole answer is heard like an event that says all at once."""
 
     name = "completions"
     path = "/v1/completions"
@@ -74,15 +74,8 @@ class Completions:
             user=read.text(body.get("user")) or read.text(body.get("safety_identifier")),
         )
 
-    def read(self, payload: Payload, answer: Answer) -> None:
-        answer.id, answer.model = read.text(payload.get("id")), read.text(payload.get("model"))
-        for position, raw in enumerate(read.objects(payload.get("choices"))):
-            index = raw.get("index", position)
-            choice = answer.choice(index if isinstance(index, int) else position)
-            choice.text.append(read.text(raw.get("text")) or "")
-            if finish := read.text(raw.get("finish_reason")):
-                answer.finish(choice, finish)
-        usage(payload.get("usage"), answer)
+    def read(self, data: bytes, ask: Ask, answer: Answer) -> None:
+        self.hear(data, ask, answer)
 
     def hear(self, data: bytes, ask: Ask, answer: Answer) -> bool:
         answer.bare_usage = False
@@ -98,8 +91,8 @@ class Completions:
             answer.id, answer.model = read.text(chunk.id), read.text(chunk.model)
         if chunk.error:
             answer.error = read.mapping(chunk.error) or {"message": chunk.error}
-        for part in chunk.choices or ():
-            choice = answer.choice(part.index)
+        for position, part in enumerate(chunk.choices or ()):
+            choice = answer.choice(position if part.index is None else part.index)
             if isinstance(part.text, str):
                 choice.text.append(part.text)
             if part.finish_reason:

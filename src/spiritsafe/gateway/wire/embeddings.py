@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from spiritsafe.gateway.faults import Fault
 from spiritsafe.gateway.wire import read
 from spiritsafe.gateway.wire.types import Answer, Ask, Family, Payload
@@ -11,6 +13,7 @@ from spiritsafe.record.exchange import Message
 
 _KNOWN = read.WHO | frozenset({"model", "input"})
 _PARAMS = frozenset({"dimensions", "encoding_format"})
+_decode = msgspec.json.Decoder().decode
 
 
 class Embeddings:
@@ -32,7 +35,8 @@ class Embeddings:
             user=read.text(body.get("user")) or read.text(body.get("safety_identifier")),
         )
 
-    def read(self, payload: Payload, answer: Answer) -> None:
+    def read(self, data: bytes, ask: Ask, answer: Answer) -> None:
+        payload = read.mapping(_decode(data))
         answer.model = read.text(payload.get("model"))
         vectors = payload.get("data")
         if isinstance(vectors, list):

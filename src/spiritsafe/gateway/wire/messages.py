@@ -50,7 +50,8 @@ class Messages:
             user=read.text(metadata.get("user_id")),
         )
 
-    def read(self, payload: Payload, answer: Answer) -> None:
+    def read(self, data: bytes, ask: Ask, answer: Answer) -> None:
+        payload = read.mapping(_decode(data))
         answer.id, answer.model = read.text(payload.get("id")), read.text(payload.get("model"))
         choice = answer.choice(0)
         for block in read.objects(payload.get("content")):

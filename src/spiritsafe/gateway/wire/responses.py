@@ -63,7 +63,10 @@ class Responses:
             user=read.text(body.get("user")) or read.text(body.get("safety_identifier")),
         )
 
-    def read(self, payload: Payload, answer: Answer) -> None:
+    def read(self, data: bytes, ask: Ask, answer: Answer) -> None:
+        self._read(read.mapping(_decode(data)), answer)
+
+    def _read(self, payload: Payload, answer: Answer) -> None:
         answer.id, answer.model = read.text(payload.get("id")), read.text(payload.get("model"))
         answer.choices.clear()  # what the deltas told is here again, whole
         choice = answer.choice(0)
@@ -84,7 +87,7 @@ class Responses:
         if not isinstance(kind, str):
             answer.unread += 1
         elif kind in _ENDS:
-            self.read(read.mapping(event.get("response")), answer)
+            self._read(read.mapping(event.get("response")), answer)
             answer.over = True
             return True
         elif kind in ("response.output_text.delta", "response.refusal.delta"):

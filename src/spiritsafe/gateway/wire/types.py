@@ -125,8 +125,10 @@ class Dialect(Protocol):
     def ask(self, body: Payload) -> Ask:
         """Read a request. Raises ``Fault`` for one that can't be served or recorded."""
 
-    def read(self, payload: Payload, answer: Answer) -> None:
-        """Read a whole answer into ``answer``."""
+    def read(self, data: bytes, ask: Ask, answer: Answer) -> None:
+        """Read a whole answer. Raises one of ``read.UNREADABLE`` if it is no JSON; of JSON in another form little
+        or nothing is heard.
+        """
 
     def hear(self, data: bytes, ask: Ask, answer: Answer) -> bool:
         """Read one streamed event; true if the answer's end begins with it.
