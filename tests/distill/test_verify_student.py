@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -338,7 +339,9 @@ def test_a_grant_that_does_not_hold_is_no_permission(
 def test_a_grant_that_nobody_signed_is_no_permission(granted: Path) -> None:
     path = granted / "lineage" / "grant.json"
     envelope = json.loads(path.read_bytes())
-    envelope["signatures"][0]["sig"] = envelope["signatures"][0]["sig"][:-4] + "AA=="
+    signature = bytearray(base64.b64decode(envelope["signatures"][0]["sig"]))
+    signature[0] ^= 1
+    envelope["signatures"][0]["sig"] = base64.b64encode(signature).decode()
     path.write_text(json.dumps(envelope))
     resign(
         granted,

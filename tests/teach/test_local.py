@@ -174,7 +174,7 @@ def test_closing_ends_generate_with_cancelled_answers(folder) -> None:
             return logits
 
     async def both():
-        work = asyncio.to_thread(opened.generate, ["a"] * 2, Sampling(seed=1), [Endless()])
+        work = asyncio.to_thread(opened.generate, ["a"], Sampling(seed=1, n=2), [Endless()])
         task = asyncio.create_task(work)
         await asyncio.to_thread(started.get)
         await asyncio.to_thread(opened.close)
