@@ -115,9 +115,8 @@ class Journaled:
         return self._suspect.distributions(ids)
 
     def close(self) -> None:
-        """Close the file and the suspect."""
+        """Close the file; the suspect is closed by whoever opened it."""
         self._file.close()
-        self._suspect.close()
 
     def _open(self, path: Path) -> dict[str, Line]:
         head = Head(version=1, identity=self.identity, access=self.access)

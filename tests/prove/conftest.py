@@ -1,0 +1,123 @@
+"""A tiny model with random weights, and a server that says what it is told: no download, no waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from aiohttp import web
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from spiritsafe.prove.suspect_weights import WeightsSuspect, open_weights
+from spiritsafe.teach.types import Options
+
+LINES = ["the still makes the spirit and the safe keeps it", "Every drop that leaves runs through a locked case."]
+CHAT = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+SPECIAL = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder called ``tiny``."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+    )
+    backend.train_from_iterator(LINES * 4, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|end|>")
+    tokenizer.chat_template = CHAT
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        bos_token_id=None,
+        eos_token_id=0,
+        pad_token_id=0,
+        initializer_range=0.4,
+        tie_word_embeddings=True,
+    )
+    model = LlamaForCausalLM(config)
+    model.generation_config.eos_token_id = 0
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    model.eval().save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny(folder: Path) -> Iterator[WeightsSuspect]:
+    """The model of ``folder`` as a suspect."""
+    options = Options(threads=1, batch=4, device="cpu", dtype="float32")
+    with closing(open_weights(f"hf:{folder}", options)) as opened:
+        yield opened
+
+
+class Upstream:
+    """An API that answers as it is told. ``said`` holds, by path, what is answered in turn; the last is repeated.
+
+    A value is a body, or a status and a body; ``asked`` keeps what came in.
+    """
+
+    def __init__(self) -> None:
+        self.said: dict[str, list[Any]] = {}
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.asked.append((request.path, body))
+        waiting = self.said.get(request.path)
+        if not waiting:
+            return web.json_response({"error": {"message": "no such thing"}}, status=404)
+        reply = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        if callable(reply):
+            reply = reply(body)
+        status, found = reply if isinstance(reply, tuple) else (200, reply)
+        return web.json_response(found, status=status, headers={"retry-after": "0"} if status == 429 else {})
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """A running ``Upstream``; its ``url`` ends in ``/v1``."""
+    told, loop, ready = Upstream(), asyncio.new_event_loop(), threading.Event()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        app = web.Application()
+        app.router.add_post("/{tail:.*}", told.answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        told.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        ready.set()
+        await stop.wait()
+        await runner.cleanup()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield told
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(20)
+        loop.close()
