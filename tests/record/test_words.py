@@ -61,6 +61,15 @@ def test_a_word_is_looked_at_once() -> None:
     assert len(table) == count
 
 
+@given(st.lists(st.text(max_size=40) | st.sampled_from(["plain words", "naïve plain", ""]), max_size=5))
+def test_texts_of_any_letters_are_numbered_side_by_side(texts: list[str]) -> None:
+    table = words.word_table()
+    ids, starts = table.ids(texts)
+    wanted = [split_words(text) for text in texts]
+    assert np.diff(starts).tolist() == [len(found) for found in wanted]
+    assert [int(table.hashes[i]) for i in ids] == [words.word_hash(word) for found in wanted for word in found]
+
+
 def test_a_full_table_starts_afresh_with_the_same_words() -> None:
     whole = words.word_table()
     table = WordTable(whole._embedding, whole._tokenizer, capacity=50)

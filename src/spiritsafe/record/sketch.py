@@ -62,6 +62,8 @@ SKETCH = (
 # One hashed n-gram and how often it occurs (255 stands for 255 or more).
 PAIR = np.dtype([("id", "<u2"), ("count", "u1")])
 
+_MOST_AT_ONCE = 1 << 15  # a text's number and an n-gram of it share 32 bits
+
 _START = np.uint64(0x9E3779B97F4A7C15)
 _MIX_A = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_B = np.uint64(0x94D049BB133111EB)
@@ -202,6 +204,7 @@ def sketch_texts(
     texts: Sequence[str], key: bytes = b"", *, parts: frozenset[Part] = ALL_PARTS, chunk: int = 512
 ) -> SketchColumns:
     """Sketch many texts, ``chunk`` at a time; equal texts are best passed once. Leave out ``parts`` you don't read."""
+    chunk = min(chunk, _MOST_AT_ONCE)
     pieces = [_sketch_chunk(texts[at : at + chunk], key, parts) for at in range(0, len(texts), chunk)]
     return pieces[0] if len(pieces) == 1 else join(pieces or [_sketch_chunk([], key, parts)])
 
@@ -426,25 +429,26 @@ def _count(
 
     Returns the counts, and how many distinct ids each row had.
     """
-    keys = (row.astype(np.uint32) << np.uint32(16)) | ids
-    ordered = np.sort(keys)
-    first = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(keys) else row
-    found = ordered[first]
+    keys = (row.astype(np.uint32) << np.uint32(17)) | (ids.astype(np.uint32) << np.uint32(1)) | ~edge
+    keys.sort()
+    pair = keys >> np.uint32(1)
+    first = np.flatnonzero(np.concatenate(([True], pair[1:] != pair[:-1]))) if len(keys) else row
+    found = pair[first]
     counts = np.minimum(np.diff(first, append=len(keys)), 255).astype(np.uint8)
-    owner = found >> np.uint32(16)
+    owner = (found >> np.uint32(16)).astype(np.int64)
     sizes = np.bincount(owner, minlength=n).astype(np.int64)
     keep = np.ones(len(found), dtype=bool)
     long = sizes > most
     if long.any():
         at = np.flatnonzero(long[owner])
-        near = np.isin(found[at], keys[edge & long[row]])
+        far = (keys[first[at]] & np.uint32(1)).astype(np.int64)  # one that is also at an edge sorts first
         rank = found[at].astype(np.int64) * 40_503 & 0xFFFF
-        order = at[np.lexsort((rank, ~near, owner[at]))]
+        order = at[np.argsort(owner[at] << 17 | far << 16 | rank)]
         place = np.arange(len(at)) - np.repeat(np.cumsum(sizes[long]) - sizes[long], sizes[long])
         keep[order] = place < most
     held = np.bincount(owner[keep], minlength=n)
     starts = np.concatenate(([0], np.cumsum(held))).astype(np.int64)
-    return Counts(starts, found[keep].astype(np.uint16), counts[keep]), sizes
+    return Counts(starts, (found[keep] & np.uint32(0xFFFF)).astype(np.uint16), counts[keep]), sizes
 
 
 def _exact(text: str, key: bytes) -> bytes:

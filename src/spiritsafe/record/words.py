@@ -20,6 +20,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from spiritsafe.errors import InputError, ResourceError
+from spiritsafe.record.ascii_words import Numbers, cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,11 +121,12 @@ class WordTable:
     that the words filling it had already cost. Not safe for several threads; hold ``lock``.
     """
 
-    def __init__(self, embedding: NDArray[np.float16], tokenizer: Tokenizer, capacity: int = 32_768) -> None:
+    def __init__(self, embedding: NDArray[np.float16], tokenizer: Tokenizer, capacity: int = 100_000) -> None:
         self.lock = threading.Lock()
         self._embedding = embedding
         self._tokenizer = tokenizer
         self._capacity = capacity
+        self._numbers = Numbers(1024)
         self._start(1024)
 
     def __len__(self) -> int:
@@ -134,6 +136,36 @@ class WordTable:
         """Return the word numbers of all texts in a row, and where each text starts (one more at the end)."""
         if len(self._known) > self._capacity:
             self._start(1024)
+        plain = np.fromiter((text.isascii() for text in texts), dtype=bool, count=len(texts))
+        if plain.all():
+            return self._ascii(texts)
+        ascii_at, other_at = np.flatnonzero(plain), np.flatnonzero(~plain)
+        parts = [
+            self._ascii([texts[at] for at in ascii_at.tolist()]),
+            self._any([texts[at] for at in other_at.tolist()]),
+        ]
+        sizes = np.zeros(len(texts), dtype=np.int64)
+        sizes[ascii_at], sizes[other_at] = (np.diff(starts) for _, starts in parts)
+        offsets = np.concatenate(([0], np.cumsum(sizes)))
+        numbers = np.empty(offsets[-1], dtype=np.int64)
+        for at, (part, starts) in zip((ascii_at, other_at), parts, strict=True):
+            numbers[np.arange(len(part)) + np.repeat(offsets[at] - starts[:-1], sizes[at])] = part
+        return numbers, offsets
+
+    def _ascii(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        units = cut(texts, self._numbers.seed)
+        numbers = self._numbers.find(units.keys)
+        fresh = np.flatnonzero(numbers < 0)
+        if fresh.size:
+            keys, first = np.unique(units.keys[fresh], return_index=True)
+            words = [units.word(at) for at in fresh[first].tolist()]
+            self._admit([word for word in words if word not in self._known])
+            for key, word in zip(keys, words, strict=True):
+                self._numbers.put(key, self._known[word])
+            numbers[fresh] = self._numbers.find(units.keys[fresh])
+        return numbers, units.starts
+
+    def _any(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         known = self._known
         offsets = np.zeros(len(texts) + 1, dtype=np.int64)
         flat: list[str] = []
@@ -148,6 +180,7 @@ class WordTable:
 
     def _start(self, size: int) -> None:
         self._known: dict[str, int] = {}
+        self._numbers.clear()
         self.hashes = np.zeros(size, dtype=np.uint64)
         self.kinds = np.zeros(size, dtype=np.uint8)
         self.scripts = np.zeros(size, dtype=np.uint8)
@@ -175,19 +208,33 @@ class WordTable:
         self._trigram_starts = _longer(self._trigram_starts, size + 1)
 
     def _admit(self, words: list[str]) -> None:
+        if not words:
+            return
         first = len(self._known)
         self._grow(first + len(words))
         pieces = self._pieces(words)
-        for number, (word, piece) in enumerate(zip(words, pieces, strict=True), first):
+        counts = np.array([len(piece) for piece in pieces], dtype=np.int64)
+        self.tokens[first : first + len(words)] = counts
+        self.vectors[first : first + len(words)] = self._sums(pieces, counts)
+        for number, word in enumerate(words, first):
             kind = _kind(word)
             self._known[word] = number
             self.hashes[number] = word_hash(word)
             self.kinds[number] = kind
             self.scripts[number] = SCRIPTS.index(_script(word)) if kind == WORD else 0
             self.languages[number] = _language_flags().get(word, 0)
-            self.vectors[number] = self._embedding[np.array(piece, dtype=np.int64)].sum(axis=0, dtype=np.float32)
-            self.tokens[number] = len(piece)
             self._keep_trigrams(number, _trigrams(word) if kind == WORD else [])
+
+    def _sums(self, pieces: list[list[int]], counts: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The sum of each word's token vectors, first to last: another order could round otherwise."""
+        flat = np.array([token for piece in pieces for token in piece], dtype=np.int64)
+        starts = np.cumsum(counts) - counts
+        sums = np.zeros((len(counts), DIMENSIONS), dtype=np.float32)
+        for place in range(int(counts.max())):
+            rows = np.flatnonzero(counts > place)
+            vectors = self._embedding[flat[starts[rows] + place]]
+            sums[rows] = vectors if place == 0 else sums[rows] + vectors
+        return sums
 
     def _keep_trigrams(self, number: int, found: list[int]) -> None:
         start = int(self._trigram_starts[number])
