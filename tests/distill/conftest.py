@@ -87,6 +87,25 @@ def model_folder(tmp_path: Path, small_model: LlamaForCausalLM, small_tokenizer:
     return folder
 
 
+class Heard:
+    """Takes what a stage says."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.shares: list[float] = []
+
+    def __call__(self, what: str, share: float, left: float | None) -> None:
+        self.shares.append(share)
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
 class BatchServer(ThreadingHTTPServer):
     """Speaks OpenAI's files and batches on a port of its own, and answers by what a prompt says.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -59,6 +60,9 @@ for verb in VERBS:
 
 def main() -> None:
     """Run the command line; our own errors print their remedy and set the exit code, without a traceback."""
+    # A model's threads wait quietly, in this process and in those it starts: on a busy machine, threads that spin
+    # while they wait for one another slow a teacher down by ten and more. OpenMP reads this when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except SpiritsafeError as error:

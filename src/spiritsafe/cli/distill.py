@@ -49,7 +49,6 @@ def distill(
             until=stages[0],
             resume=resume,
             report=_Reporter(status),
-            say=console.print,
         )
     emit_json(summary(run)) if as_json else console.print(f"The run is in {folder}.")
 
@@ -69,6 +68,9 @@ class _Reporter:
     def __init__(self, status: Status) -> None:
         self._status = status
         self._last = 0.0
+
+    def say(self, line: str) -> None:
+        self._status.console.print(line)
 
     def __call__(self, what: str, share: float, left: float | None) -> None:
         now = time.monotonic()

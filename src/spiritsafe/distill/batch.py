@@ -186,7 +186,7 @@ class AskBatches:
             if batch.ended:
                 return batch
             show(batch.request_counts.completed if batch.request_counts else 0)
-            over = self._budget.reserve(0, 0) if self._section.ceiling.hours is not None else None
+            over = self._budget.late()
             if over is not None:
                 outcome.stopped = f"{over}; batch {batch.id} is still under way, and will be fetched by --resume"
                 return None

@@ -49,6 +49,7 @@ class Budget:
         self._lock = threading.Lock()
         self._requests = self._prompt = self._completion = 0
         self._reserved = (0, 0)
+        self._under_way = 0
 
     @property
     def spent(self) -> Spent:
@@ -65,11 +66,19 @@ class Budget:
         with self._lock:
             self._add(prompt_tokens, completion_tokens)
 
+    def late(self) -> str | None:
+        """Why nothing may be asked any more, whatever it costs; None while the hours last."""
+        if self._ceiling.hours is None or self._clock() - self._began <= 3600 * self._ceiling.hours:
+            return None
+        return f"the ceiling of {self._ceiling.hours:g} hours is reached"
+
     def reserve(self, prompt_tokens: int, most: int) -> str | None:
         """Set aside a request's worst case. Returns None, or why it must not be sent, in words."""
         with self._lock:
-            if self._ceiling.hours is not None and self._clock() - self._began > 3600 * self._ceiling.hours:
-                return f"the ceiling of {self._ceiling.hours:g} hours is reached"
+            if (late := self.late()) is not None:
+                return late
+            if self._ceiling.requests is not None and self._requests + self._under_way >= self._ceiling.requests:
+                return f"the ceiling of {self._ceiling.requests} requests is reached"
             prompt = self._prompt + self._reserved[0] + prompt_tokens
             completion = self._completion + self._reserved[1] + most
             if self._ceiling.tokens is not None and prompt + completion > self._ceiling.tokens:
@@ -78,12 +87,14 @@ class Budget:
             if self._ceiling.money is not None and money > self._ceiling.money:
                 return f"one more answer could cross the ceiling of {self._ceiling.money:g} {self._price.currency}"
             self._reserved = (self._reserved[0] + prompt_tokens, self._reserved[1] + most)
+            self._under_way += 1
             return None
 
     def settle(self, reserved_prompt: int, reserved_most: int, paid: tuple[int, int] | None) -> None:
         """Give a reservation back; ``paid`` are the prompt's and the answer's tokens, None if nothing was answered."""
         with self._lock:
             self._reserved = (self._reserved[0] - reserved_prompt, self._reserved[1] - reserved_most)
+            self._under_way -= 1
             if paid is not None:
                 self._add(*paid)
 
@@ -100,6 +111,12 @@ class Estimate(NamedTuple):
     tokens: tuple[int, int, int]
     money: tuple[float, float, float]
     basis: str
+
+    def line(self, currency: str) -> str:
+        """For people."""
+        (low, likely, high), (least, money, most) = self.tokens, self.money
+        priced = f", {money:.2f} {currency} ({least:.2f} to {most:.2f})" if most > 0 else ""
+        return f"{self.requests} to ask, about {likely:,} tokens ({low:,} to {high:,}){priced}; {self.basis}"
 
 
 def estimate(

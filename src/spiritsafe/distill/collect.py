@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from spiritsafe.distill.answers import Answers, load_all
-from spiritsafe.distill.budget import Budget, Spent
+from spiritsafe.distill.budget import Budget, Spent, estimate
 from spiritsafe.distill.recipe import Collect
 from spiritsafe.distill.requests import Requests
 from spiritsafe.distill.rows import Prompt, Row, is_held_out
@@ -29,6 +29,7 @@ from spiritsafe.teach.types import Answer, Sampling, Unwell
 from spiritsafe.teach.types import Prompt as Asked
 
 LONGEST_REST = 600.0
+PILOT = 16  # answers after which a forecast is made again
 
 Job = tuple[Prompt, int]
 """A prompt and the number of its sample."""
@@ -147,10 +148,18 @@ class Gate:
 
 
 class Collector:
-    """Collects for one run. ``ask`` has the jobs answered that are not on disk."""
+    """Collects for one run. ``ask`` has the jobs answered that are not on disk; ``count`` gives a prompt's tokens."""
 
     def __init__(
-        self, requests: Requests, section: Collect, folder: Path, ask: Ask, budget: Budget, reuse: Sequence[Path] = ()
+        self,
+        requests: Requests,
+        section: Collect,
+        folder: Path,
+        ask: Ask,
+        budget: Budget,
+        reuse: Sequence[Path] = (),
+        *,
+        count: Callable[[str], int] = len,
     ) -> None:
         self._requests = requests
         self._section = section
@@ -158,6 +167,7 @@ class Collector:
         self._ask = ask
         self._budget = budget
         self._answers = load_all(reuse)
+        self._count = count
 
     def run(
         self,
@@ -166,8 +176,10 @@ class Collector:
         held_out: float,
         seed: int,
         report: Callable[[int, int], None] = lambda done, of: None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> Collected:
-        """Ask for every prompt's samples that are not on disk yet. ``report`` takes (done, of).
+        """Ask for every prompt's samples that are not on disk yet. ``report`` takes (done, of); ``say`` hears what it
+        will take before the first is asked, and again once answers have shown how long they are.
 
         ``held_out`` and ``seed`` mark the rows that training must not see. Raises ResourceError when the record
         can't be written, or when the teacher can't be asked at all; what was answered is kept.
@@ -185,7 +197,16 @@ class Collector:
                 else:
                     outcome.got[prompt.prompt_id, sample] = found
             reused = len(outcome.got)
-            self._ask(log, todo, outcome, report)
+            if todo:
+                say(self._forecast(todo, outcome))
+
+            def shown(done: int, of: int) -> None:
+                report(done, of)
+                if done == PILOT and reused < PILOT < of // 2:
+                    left = [job for job in todo if (job[0].prompt_id, job[1]) not in outcome.got]
+                    say(self._forecast(left, outcome))
+
+            self._ask(log, todo, outcome, shown)
         got = outcome.got
         rows = [_row(p, s, got[p.prompt_id, s], held_out, seed) for p, s in jobs if (p.prompt_id, s) in got]
         asked = len(got) - reused
@@ -199,6 +220,14 @@ class Collector:
             failed=outcome.failed,
             refused=outcome.refused,
         )
+
+    def _forecast(self, jobs: Sequence[Job], outcome: Outcome) -> str:
+        section = self._section
+        lengths = [e.completion_tokens for e in outcome.got.values() if e.completion_tokens is not None]
+        asked = [self._count(prompt.text) for prompt, _ in jobs]
+        most = section.sampling.max_tokens
+        found = estimate(asked, lengths, most, section.price, batch=section.batch)
+        return f"collect: {found.line(section.price.currency)}"
 
 
 class AskEach:

@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from spiritsafe.distill.recipe import read_recipe
-from spiritsafe.distill.spending import enter, parameters_in
+from spiritsafe.distill.spending import enter, entered, parameters_in
 from spiritsafe.distill.stages import STAGES, Manifest, Run, Stage
 
 if TYPE_CHECKING:
     from spiritsafe.distill.steps.types import Report, Step
 
 
-def distill(
-    recipe: Path, out: Path, *, until: Stage = "seal", resume: bool = False, report: Report, say: Callable[[str], None]
-) -> Run:
+def distill(recipe: Path, out: Path, *, until: Stage = "seal", resume: bool = False, report: Report) -> Run:
     """Run ``recipe`` into the folder ``out``, up to and with the stage ``until``.
 
     A stage that is done and still right is skipped; one that is stale is done again, after what it left is set
-    aside. ``say`` takes one line for each. Raises what the stages raise; what was done stays.
+    aside; ``report`` is told one line for each. Raises what the stages raise; what was done stays.
     """
     run = Run.start(out, read_recipe(recipe), recipe.parent, resume=resume)
     for stage in STAGES[: STAGES.index(until) + 1]:
         why = run.stale(stage)
         if why is None:
-            say(f"{stage}: done before")
+            _enter(run, stage)  # a kill may have come between the manifest and the ledger
+            report.say(f"{stage}: done before")
             continue
         aside = run.set_aside(stage)
         if aside is not None:
-            say(f"{stage}: again, since {why}; what was there is in {aside.name}")
+            report.say(f"{stage}: again, since {why}; what was there is in {aside.name}")
         manifest = perform(run, stage, report)
-        say(f"{stage}: {_short(manifest)}")
+        report.say(f"{stage}: {_short(manifest)}")
     return run
 
 
@@ -44,8 +42,16 @@ def perform(run: Run, stage: Stage, report: Report) -> Manifest:
     began = time.monotonic()
     made = step(run, report)
     manifest = run.finish(stage, made.outputs, made.counts, time.monotonic() - began)
-    enter(run, manifest, _teacher_params(run, stage))
+    _enter(run, stage)
     return manifest
+
+
+def _enter(run: Run, stage: Stage) -> None:
+    """Have the stage that is done in the ledger, once."""
+    manifest = run.manifest(stage)
+    assert manifest is not None
+    if not entered(run, manifest):
+        enter(run, manifest, _teacher_params(run, stage))
 
 
 def _teacher_params(run: Run, stage: Stage) -> float | None:

@@ -88,7 +88,17 @@ class Ceiling(msgspec.Struct, frozen=True, kw_only=True):
 
     money: Amount | None = None
     tokens: Positive | None = None
+    requests: Positive | None = None
     hours: Amount | None = None
+
+    def within(self, *, tokens: int | None, requests: int | None) -> Ceiling:
+        """This ceiling, lowered to what a grant allows."""
+        return Ceiling(
+            money=self.money,
+            tokens=min((n for n in (self.tokens, tokens) if n is not None), default=None),
+            requests=min((n for n in (self.requests, requests) if n is not None), default=None),
+            hours=self.hours,
+        )
 
 
 class Collect(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,12 @@ WHAT = {
 }
 
 
+def entered(run: Run, manifest: Manifest) -> bool:
+    """Whether the ledger has what this finished stage spent."""
+    book = Book(run.folder)
+    return any(e.stage == manifest.stage and e.time == manifest.finished for e in book.ledger.entries)
+
+
 def enter(run: Run, manifest: Manifest, teacher_params: float | None) -> None:
     """Write what a finished stage spent into the run's ledger. FLOPs are left at 0 where the parameters that did the
     work are not known: those of a teacher behind an API are its provider's.

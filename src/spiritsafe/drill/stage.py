@@ -93,8 +93,6 @@ def raised(out: Path, data: Path, teacher: str, waiting: Callable[[float], None]
             stderr=said,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            # Threads that wait for each other by spinning bring a model on busy cores almost to a stop.
-            env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
         )
     try:
         _until_ready(process, port, log, waiting)

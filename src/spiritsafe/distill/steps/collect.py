@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -18,8 +19,10 @@ from spiritsafe.distill.recipe import Collect
 from spiritsafe.distill.requests import Requests
 from spiritsafe.distill.rows import Prompt, all_prompts, write_rows
 from spiritsafe.distill.stages import Run, write_atomic
+from spiritsafe.distill.steps.terms import read_permission
 from spiritsafe.distill.steps.types import Made, Report
-from spiritsafe.errors import InputError, ResourceError, UsageError
+from spiritsafe.distill.terms.grant import Grant
+from spiritsafe.errors import InputError, Refused, ResourceError, UsageError
 from spiritsafe.teach import open_teacher
 from spiritsafe.teach.openai import OpenAITeacher
 from spiritsafe.teach.types import Options, Teacher
@@ -33,6 +36,7 @@ def prompts_of(run: Run) -> list[Prompt]:
 def step(run: Run, report: Report) -> Made:
     """Collect. Raises ``ResourceError`` if requests got no answer: running again asks for those alone."""
     recipe, folder = run.recipe, run.path("collect")
+    section = _permitted(recipe.collect, read_permission(run).grant)
     prompts = prompts_of(run)
     reuse = reusable(run)
     began = time.monotonic()
@@ -43,8 +47,12 @@ def step(run: Run, report: Report) -> Made:
 
     # The collector itself asks again: it knows what else is under way.
     with closing(open_teacher(recipe.teacher.source, Options(attempts=1))) as teacher:
-        done = collector(teacher, recipe.collect, folder, reuse).run(
-            prompts, held_out=recipe.evaluate.held_out, seed=recipe.evaluate.seed, report=progress
+        done = collector(teacher, section, folder, reuse).run(
+            prompts,
+            held_out=recipe.evaluate.held_out,
+            seed=recipe.evaluate.seed,
+            report=progress,
+            say=report.say,
         )
     if done.failed:
         first = next(iter(done.failed.values()))
@@ -61,6 +69,22 @@ def step(run: Run, report: Report) -> Made:
     write_rows(path, done.rows)
     write_atomic(refused, msgspec.json.format(msgspec.json.encode(done.refused), indent=1))
     return Made([path, refused], _counts(done, recipe.collect.price.currency))
+
+
+def _permitted(section: Collect, grant: Grant | None) -> Collect:
+    """The section with its ceiling lowered to what the grant allows. Raises ``Refused`` once the grant has expired:
+    the terms were checked before, perhaps long ago.
+    """
+    if grant is None:
+        return section
+    if datetime.now(UTC) >= grant.expires:
+        raise Refused(
+            f"the grant {grant.grant_id} held until {grant.expires:%Y-%m-%d}",
+            remedy="Ask its issuer to renew it, and run again with --resume and the new file in teacher.grant.",
+            where="teacher.grant",
+        )
+    ceiling = section.ceiling.within(tokens=grant.scope.max_tokens, requests=grant.scope.max_requests)
+    return msgspec.structs.replace(section, ceiling=ceiling)
 
 
 def collector(teacher: Teacher, section: Collect, folder: Path, reuse: Sequence[Path] = ()) -> Collector:
@@ -82,7 +106,7 @@ def collector(teacher: Teacher, section: Collect, folder: Path, reuse: Sequence[
             remedy="Set collect.batch to false, or learn from an API that has one (openai:URL#model).",
             where="collect.batch",
         )
-    return Collector(requests, section, folder, ask, budget, reuse)
+    return Collector(requests, section, folder, ask, budget, reuse, count=count)
 
 
 def _counts(done: Collected, currency: str) -> dict[str, int | float | str]:

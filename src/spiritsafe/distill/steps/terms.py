@@ -14,7 +14,7 @@ from spiritsafe.distill.recipe import Prompts, Recipe
 from spiritsafe.distill.stages import Run, write_atomic
 from spiritsafe.distill.steps.types import Made, Report
 from spiritsafe.distill.terms.ask import ask, needs_grant
-from spiritsafe.distill.terms.grant import open_grant, permit
+from spiritsafe.distill.terms.grant import Grant, open_grant, permit
 from spiritsafe.distill.terms.registry import own_registry
 from spiritsafe.distill.terms.types import Answer
 from spiritsafe.errors import InputError, Refused, UsageError
@@ -39,6 +39,7 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     answer: Answer
     prompts: tuple[Licence, ...]
     checked: datetime
+    grant: Grant | None = None
 
 
 def step(run: Run, report: Report) -> Made:
@@ -47,11 +48,15 @@ def step(run: Run, report: Report) -> Made:
     """
     recipe = run.recipe
     licences = [_licence(section) for section in recipe.prompts]
-    answer = _answer(recipe)
+    answer, grant = _answer(recipe), None
     if needs_grant(answer) or recipe.teacher.grant is not None:
-        answer = _granted(run, answer)
+        answer, grant = _granted(run, answer)
     permission = Permission(
-        teacher=recipe.teacher.source, answer=answer, prompts=tuple(licences), checked=datetime.now(UTC)
+        teacher=recipe.teacher.source,
+        answer=answer,
+        prompts=tuple(licences),
+        checked=datetime.now(UTC),
+        grant=grant,
     )
     path = run.path("terms") / "permission.json"
     write_atomic(path, msgspec.json.format(msgspec.json.encode(permission), indent=1))
@@ -103,7 +108,7 @@ def _answer(recipe: Recipe) -> Answer:
         return msgspec.structs.replace(answer, verdict=verdict, reasons=(reason, *answer.reasons))
 
 
-def _granted(run: Run, answer: Answer) -> Answer:
+def _granted(run: Run, answer: Answer) -> tuple[Answer, Grant]:
     teacher = run.recipe.teacher
     if teacher.grant is None:
         raise Refused(
@@ -119,7 +124,8 @@ def _granted(run: Run, answer: Answer) -> Answer:
             f"the grant can't be read: {error.strerror}", remedy="Check teacher.grant.", where=str(path)
         ) from error
     trusted = [_public(run.find(name)) for name in teacher.trust]
-    return permit(answer, open_grant(data, trusted, where=str(path)), now=datetime.now(UTC), where=str(path))
+    held = open_grant(data, trusted, where=str(path))
+    return permit(answer, held, now=datetime.now(UTC), where=str(path)), held.grant
 
 
 def _public(path: Path) -> Public:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from spiritsafe.distill.stages import Run
 
-Report = Callable[[str, float, float | None], None]
-"""Takes what is being done, how far it is (0 to 1) and the seconds left, None where nobody knows."""
+
+class Report(Protocol):
+    """How a stage talks to whoever waits for it."""
+
+    def __call__(self, what: str, share: float, left: float | None) -> None:
+        """What is being done, how far it is (0 to 1) and the seconds left, None where nobody knows."""
+
+    def say(self, line: str) -> None:
+        """A line that stays on the screen."""
 
 
 class Made(NamedTuple):
