@@ -53,6 +53,7 @@ def columns(embedding: np.ndarray, template: np.ndarray, ids: Sequence[np.ndarra
         template=template,
         opening=template,
         closing=template,
+        core=template,
         distinct=numbers,
         minhash=None,
         ngrams=counts,

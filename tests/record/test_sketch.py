@@ -72,7 +72,7 @@ def test_sketches_never_change() -> None:
         "text-1:words=1-2/2^16/144:characters=3/2^15/96:minhash=rensa-r2/2/64:embedding=wordllama-64b47a2d"
     )
     text = "Wie viele Äpfel hat Anna? She had 12 apples, и съела 3. 漢字 " + LONG
-    made = msgspec.structs.replace(sketch_text(text, b"key"), embedding=b"")
+    made = msgspec.structs.replace(sketch_text(text, b"key"), embedding=b"", core=b"")
     assert (
         hashlib.sha256(msgspec.msgpack.encode(made)).hexdigest()
         == "ac40424cf5fffa5e9d87b980cfbda98ec6e35c14a10bc1e1a20aad583ebe0e94"
@@ -142,6 +142,27 @@ def test_digests_are_keyed_and_say_what_is_equal() -> None:
     assert first.opening == second.opening
     assert first.closing != second.closing
     assert first.template != second.template
+
+
+def test_the_core_of_a_question_stays_when_it_is_lightly_reworded() -> None:
+    text = "Natalia sold clips to 48 of her friends in April and then she sold half as many clips in May"
+    core = sketch_text(text, b"key").core
+    for varied in (f"hey, {text.lower()} thanks", f"please help. {text.replace('48', '57')}?", f"ok so {text} be brief."):
+        assert sketch_text(varied, b"key").core == core
+    assert sketch_text(text, b"yek").core != core
+    assert sketch_text(text.replace("Natalia", "Benedetta"), b"key").core != core
+    assert len({sketch_text(text).core for text in ("", "?", "the", "12", "the the")}) == 4
+
+
+def test_sketches_from_before_there_were_cores_have_their_template_instead() -> None:
+    old = msgspec.structs.replace(sketch_text("what is the capital of France"), core=b"")
+    assert columns_of([old]).core.tolist() == columns_of([old]).template.tolist()
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a \udfff b", "x" * 40_000 + "\ud83d"])
+def test_a_lone_surrogate_is_read_as_a_mark_of_its_own(text: str) -> None:
+    assert sketch_text(text).chars == len(text)
+    assert sketch_texts([text, "hello"]).row(1) == sketch_text("hello")
 
 
 def test_near_duplicates_are_near() -> None:

@@ -6,7 +6,7 @@ exact-match digests are keyed, so that only the holder of the key can test wheth
 
 ``SKETCH`` names the form with its parameters: two sketches compare only under one name. What ``text-1``
 itself fixes, and only a new number may change: lower case, every digit shown as 0, the cutting into
-units (``words.split_words``), ``HEAD``, ``TAIL``, ``EDGE``, ``ZONE``, ``SEED``, the hashes, float16.
+units (``words.split_words``), ``HEAD``, ``TAIL``, ``EDGE``, ``CORE``, ``ZONE``, ``SEED``, the hashes, float16.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ ALL_PARTS: frozenset[Part] = frozenset(("minhash", "ngrams", "trigrams", "embedd
 
 HEAD, TAIL = 24_576, 8_192
 EDGE = 8
+CORE = 4
 ZONE = 24
 PERMUTATIONS = 64
 SEED = 42
@@ -76,7 +77,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     characters. ``words`` + ``numbers`` + ``marks`` is the number of units. ``script`` is that of most
     words, ``language`` a hint from frequent words, both None where nothing speaks for any. Digests are
     8 bytes, keyed: ``digest`` of the exact text, ``template`` of its units with digits masked,
-    ``opening`` and ``closing`` of the first and last 8 units.
+    ``opening`` and ``closing`` of the first and last 8 units, ``core`` of its 4 weightiest words in any order: the
+    same question with another greeting or other numbers mostly has the same core.
     """
 
     chars: int = 0
@@ -90,6 +92,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     template: bytes = b""
     opening: bytes = b""
     closing: bytes = b""
+    core: bytes = b""
 
 
 class TextSketch(Shape, frozen=True, kw_only=True, omit_defaults=True):
@@ -158,6 +161,7 @@ class SketchColumns:
     template: NDArray[np.uint64]
     opening: NDArray[np.uint64]
     closing: NDArray[np.uint64]
+    core: NDArray[np.uint64]
     distinct: NDArray[np.int64]
     minhash: NDArray[np.uint32] | None
     ngrams: Counts | None
@@ -192,7 +196,7 @@ class SketchColumns:
         }
 
 
-_DIGESTS = ("digest", "template", "opening", "closing")
+_DIGESTS = ("digest", "template", "opening", "closing", "core")
 
 
 def sketch_text(text: str, key: bytes = b"") -> TextSketch:
@@ -250,7 +254,9 @@ def columns_of(sketches: Sequence[TextSketch]) -> SketchColumns:
         name: _ints(sketches, name) for name in ("chars", "lines", "words", "numbers", "marks", "distinct")
     }
     digests: dict[str, Any] = {
-        name: np.frombuffer(b"".join(getattr(s, name) for s in sketches), dtype="<u8") for name in _DIGESTS
+        # What was kept before there were cores has its template in place of one.
+        name: np.frombuffer(b"".join(getattr(s, name) or s.template for s in sketches), dtype="<u8")
+        for name in _DIGESTS
     }
     return SketchColumns(
         **numbers,
@@ -285,7 +291,7 @@ def jaccard(left: NDArray[np.uint32], right: NDArray[np.uint32]) -> NDArray[np.f
 
 
 def _sketch_chunk(texts: Sequence[str], key: bytes, parts: frozenset[Part]) -> SketchColumns:
-    seen = [text if len(text) <= HEAD + TAIL else f"{text[:HEAD]}\n{text[-TAIL:]}" for text in texts]
+    seen = [_whole(text if len(text) <= HEAD + TAIL else f"{text[:HEAD]}\n{text[-TAIL:]}") for text in texts]
     table = word_table()
     with table.lock:
         ids, starts = table.ids(seen)
@@ -308,6 +314,7 @@ def _sketch_chunk(texts: Sequence[str], key: bytes, parts: frozenset[Part]) -> S
         template=template,
         opening=opening,
         closing=closing,
+        core=units.core(key),
         distinct=ngrams[1] if ngrams else np.zeros(len(texts), dtype=np.int64),
         minhash=units.minhash(pairs) if "minhash" in parts else None,
         ngrams=ngrams[0] if ngrams else None,
@@ -332,6 +339,7 @@ class _Units:
         self._row = np.repeat(np.arange(self._n), self._lengths)
         self._hashes = table.hashes[ids]
         self.kinds = table.kinds[ids]
+        self._weights = table.weights[ids]
         self._scripts = table.scripts[ids]
         self._languages = table.languages[ids]
 
@@ -405,6 +413,26 @@ class _Units:
         np.multiply(self._hashes * powers[from_end], from_end < EDGE, out=terms[:, 2])
         found = _mix(self.sums(terms) ^ last)
         return found[:, 0].copy(), found[:, 1].copy(), found[:, 2].copy()
+
+    def core(self, key: bytes) -> NDArray[np.uint64]:
+        """Digest the ``CORE`` weightiest distinct words of each text, numbers after words and marks last."""
+        _, last = _powers(key, 2)
+        weight = np.where(self.kinds == WORD, self._weights.astype(np.int64) + 2, self.kinds == NUMBER)
+        order = np.lexsort((self._hashes, -weight, self._row))
+        row, hashes = self._row[order], self._hashes[order]
+        fresh = np.ones(len(row), dtype=bool)
+        fresh[1:] = (row[1:] != row[:-1]) | (hashes[1:] != hashes[:-1])
+        row, hashes = row[fresh], hashes[fresh]
+        starts = np.searchsorted(row, np.arange(self._n))
+        kept = np.arange(len(row)) - starts[row] < CORE
+        found = np.zeros(self._n, dtype=np.uint64)
+        np.add.at(found, row[kept], _mix(hashes[kept]))
+        return _mix(found ^ last)
+
+
+def _whole(text: str) -> str:
+    """The text with halves of surrogate pairs replaced: no encoding has them, and no tokenizer takes them."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @functools.lru_cache(64)

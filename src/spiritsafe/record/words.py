@@ -104,6 +104,9 @@ LANGUAGES = tuple(_STOP_WORDS)
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_]{1,32}|[^\w\s]")
 _MASK = str.maketrans("123456789", "000000000")
 
+# Steps of a word's weight: coarse, so that the last bits of a sum don't matter.
+_WEIGHT_STEPS = 8.0
+
 
 def split_words(text: str) -> list[str]:
     """Cut ``text`` into lower-case words, numbers with every digit shown as 0, and single marks."""
@@ -116,7 +119,8 @@ class WordTable:
 
     ``hashes`` uint64, ``kinds`` and ``scripts`` uint8, ``languages`` uint8 [words, languages],
     ``vectors`` float32 [words, 256] (the sum of the word's token vectors), ``tokens`` (how many tokens
-    those were). ``trigrams_of`` gives character trigrams. Numbers stay valid until the next ``ids`` call:
+    those were), ``weights`` uint16 (the vector's length in eighths: rare words have long ones, "the" and "please"
+    short ones). ``trigrams_of`` gives character trigrams. Numbers stay valid until the next ``ids`` call:
     when more than ``capacity`` words are held the table starts afresh, which at most doubles the work
     that the words filling it had already cost. Not safe for several threads; hold ``lock``.
     """
@@ -187,6 +191,7 @@ class WordTable:
         self.languages = np.zeros((size, len(LANGUAGES)), dtype=np.uint8)
         self.vectors = np.zeros((size, DIMENSIONS), dtype=np.float32)
         self.tokens = np.zeros(size, dtype=np.int64)
+        self.weights = np.zeros(size, dtype=np.uint16)
         self._trigrams = np.zeros(4 * size, dtype=np.uint16)
         self._trigram_starts = np.zeros(size + 1, dtype=np.int64)
 
@@ -203,7 +208,7 @@ class WordTable:
             return
         while size < wanted:
             size *= 2
-        for name in ("hashes", "kinds", "scripts", "languages", "vectors", "tokens"):
+        for name in ("hashes", "kinds", "scripts", "languages", "vectors", "tokens", "weights"):
             setattr(self, name, _longer(getattr(self, name), size))
         self._trigram_starts = _longer(self._trigram_starts, size + 1)
 
@@ -216,6 +221,8 @@ class WordTable:
         counts = np.array([len(piece) for piece in pieces], dtype=np.int64)
         self.tokens[first : first + len(words)] = counts
         self.vectors[first : first + len(words)] = self._sums(pieces, counts)
+        lengths = np.linalg.norm(self.vectors[first : first + len(words)], axis=1)
+        self.weights[first : first + len(words)] = np.clip(lengths * _WEIGHT_STEPS, 0.0, 65_535.0)
         for number, word in enumerate(words, first):
             kind = _kind(word)
             self._known[word] = number
