@@ -20,7 +20,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from spiritsafe.errors import InputError, ResourceError
-from spiritsafe.record.ascii_words import Numbers, cut
+from spiritsafe.record.units import Numbers, cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ DIMENSIONS = 256
 VOCABULARY = 32_000
 TRIGRAM_BITS = 15
 WORD, NUMBER, MARK = 0, 1, 2
+_PLAIN = 2
 
 WEIGHTS_SHA256 = "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5"
 TOKENIZER_SHA256 = "93248f2a9ec36c7b35f700a033d5f36228aae48db61aee31007fa49062cdeb68"
@@ -101,8 +102,9 @@ _STOP_WORDS = {
 LANGUAGES = tuple(_STOP_WORDS)
 
 # One CJK character is a word; other scripts are cut where letters and digits end, marks stand alone.
-_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_]{1,32}|[^\w\s]")
-_MASK = str.maketrans("123456789", "000000000")
+IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_TOKEN = re.compile(rf"{IDEOGRAPH.pattern}|[^\W_]{{1,32}}|[^\w\s]")
+_MASK = bytes.maketrans(b"123456789", b"000000000")
 
 # Steps of a word's weight: coarse, so that the last bits of a sum don't matter.
 _WEIGHT_STEPS = 8.0
@@ -110,7 +112,8 @@ _WEIGHT_STEPS = 8.0
 
 def split_words(text: str) -> list[str]:
     """Cut ``text`` into lower-case words, numbers with every digit shown as 0, and single marks."""
-    found: list[str] = _TOKEN.findall(text.lower().translate(_MASK))
+    masked = text.lower().encode("utf-8", "surrogatepass").translate(_MASK).decode("utf-8", "surrogatepass")
+    found: list[str] = _TOKEN.findall(masked)
     return found
 
 
@@ -140,23 +143,24 @@ class WordTable:
         """Return the word numbers of all texts in a row, and where each text starts (one more at the end)."""
         if len(self._known) > self._capacity:
             self._start(1024)
-        plain = np.fromiter((text.isascii() for text in texts), dtype=bool, count=len(texts))
-        if plain.all():
-            return self._ascii(texts)
-        ascii_at, other_at = np.flatnonzero(plain), np.flatnonzero(~plain)
+        way = np.fromiter(map(_way, texts), dtype=np.int64, count=len(texts))
+        ways = [at for at in (np.flatnonzero(way == kind) for kind in range(3)) if at.size]
         parts = [
-            self._ascii([texts[at] for at in ascii_at.tolist()]),
-            self._any([texts[at] for at in other_at.tolist()]),
+            (self._any if way[at[0]] == _PLAIN else self._letters)([texts[place] for place in at.tolist()])
+            for at in ways
         ]
+        if len(parts) == 1:
+            return parts[0]
         sizes = np.zeros(len(texts), dtype=np.int64)
-        sizes[ascii_at], sizes[other_at] = (np.diff(starts) for _, starts in parts)
+        for at, (_, starts) in zip(ways, parts, strict=True):
+            sizes[at] = np.diff(starts)
         offsets = np.concatenate(([0], np.cumsum(sizes)))
         numbers = np.empty(offsets[-1], dtype=np.int64)
-        for at, (part, starts) in zip((ascii_at, other_at), parts, strict=True):
+        for at, (part, starts) in zip(ways, parts, strict=True):
             numbers[np.arange(len(part)) + np.repeat(offsets[at] - starts[:-1], sizes[at])] = part
         return numbers, offsets
 
-    def _ascii(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _letters(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         units = cut(texts, self._numbers.seed)
         numbers = self._numbers.find(units.keys)
         fresh = np.flatnonzero(numbers < 0)
@@ -259,6 +263,11 @@ class WordTable:
             bare = self._tokenizer.token_to_id(word) if _kind(word) == MARK else None
             pieces.append([bare] if bare is not None else encoding.ids)
         return pieces
+
+
+def _way(text: str) -> int:
+    """How a text is cut: with others of ASCII, with others of letters, or plainly."""
+    return 0 if text.isascii() else _PLAIN if IDEOGRAPH.search(text) else 1
 
 
 def word_hash(word: str) -> int:

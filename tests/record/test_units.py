@@ -1,4 +1,4 @@
-"""The quick way to cut ASCII texts finds what the plain way finds, and numbers keep apart what differs."""
+"""The quick way to cut texts finds what the plain way finds, and numbers keep apart what differs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spiritsafe.record.ascii_words import LONGEST, Numbers, cut
-from spiritsafe.record.words import split_words
+from spiritsafe.record.units import LONGEST, Numbers, cut
+from spiritsafe.record.words import IDEOGRAPH, split_words
 
 ASCII = st.text(st.characters(max_codepoint=127), max_size=120)
+LETTERS = (
+    st.text(st.characters(), max_size=60)
+    | st.text(st.sampled_from("aÄßİΣσςé’“–𝟙٣١क्षिไทยアé \u0301\ud800😀_1"), max_size=60)
+).filter(lambda text: not IDEOGRAPH.search(text))
 RUNS = st.integers(0, 100).map("Ab9".__mul__)
 SEED = np.uint64(7)
 
 
-@given(st.lists(ASCII | RUNS | st.just("x_y, A1\x1c\x00b"), max_size=6))
+@given(st.lists(ASCII | RUNS | st.just("x_y, A1\x1c\x00b"), max_size=6) | st.lists(LETTERS | RUNS, max_size=6))
 def test_texts_are_cut_as_the_plain_way_cuts_them(texts: list[str]) -> None:
     units = cut(texts, SEED)
     assert len(units.starts) == len(texts) + 1
@@ -23,7 +27,7 @@ def test_texts_are_cut_as_the_plain_way_cuts_them(texts: list[str]) -> None:
         assert [units.word(at) for at in here] == split_words(text)
 
 
-@given(st.lists(ASCII | RUNS, max_size=6))
+@given(st.lists(ASCII | RUNS, max_size=6) | st.lists(LETTERS | RUNS, max_size=6))
 def test_units_have_one_key_if_and_only_if_they_are_one_word(texts: list[str]) -> None:
     units = cut(texts, SEED)
     words = [units.word(at) for at in range(len(units.keys))]

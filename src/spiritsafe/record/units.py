@@ -1,6 +1,7 @@
-"""Cuts ASCII texts into units and numbers them, many texts at a time, without an object a word.
+"""Cuts texts into units and numbers them, many texts at a time, without an object a word.
 
-What ``words.split_words`` finds in a text of ASCII characters this finds too: a text costs about a tenth.
+What ``words.split_words`` finds this finds too, in any script whose words are runs of letters, and a text costs
+about a tenth. Texts with characters that are words by themselves (``words.IDEOGRAPH``) are cut the plain way.
 """
 
 from __future__ import annotations
@@ -23,35 +24,35 @@ _GAP, _WORD, _MARK = 0, 1, 2
 _MIX_A = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_B = np.uint64(0x94D049BB133111EB)
 _MASKS = np.array([(1 << (8 * size)) - 1 for size in range(9)], dtype=np.uint64)
+_FIRST_PLANES, _ALL_PLANES = 0x20000, 0x110000
 
 
 class Units(NamedTuple):
     """All units of some texts: ``keys`` name them, text i has those from ``starts[i]`` to ``starts[i + 1]``.
 
-    ``begin`` and ``size`` say where each lies in ``low``, the texts in lower case with digits shown as 0.
+    ``begin`` and ``size`` say where each lies in ``low``, the texts in lower case with digits shown as 0: a byte a
+    character, or a code point where there are characters beyond ASCII.
     """
 
     keys: NDArray[np.uint64]
     starts: NDArray[np.int64]
     begin: NDArray[np.int64]
     size: NDArray[np.int64]
-    low: NDArray[np.uint8]
+    low: NDArray[np.uint8] | NDArray[np.uint32]
 
     def word(self, at: int) -> str:
         """One unit as a string."""
         begin = int(self.begin[at])
-        return self.low[begin : begin + int(self.size[at])].tobytes().decode("ascii")
+        codes = self.low[begin : begin + int(self.size[at])]
+        return codes.tobytes().decode("ascii" if codes.itemsize == 1 else "utf-32-le", "surrogatepass")
 
 
 def cut(texts: Sequence[str], seed: np.uint64) -> Units:
-    """Cut ASCII texts. ``seed`` is secret: who doesn't know it can't make two words with one key."""
-    joined = "\n".join(texts)
-    low = np.zeros(len(joined) + LONGEST, dtype=np.uint8)
-    kinds = np.zeros(len(joined) + 2, dtype=np.uint8)
-    raw = np.frombuffer(joined.encode("ascii"), dtype=np.uint8)
-    shown, kind = _tables()
-    np.take(shown, raw, out=low[: len(raw)])
-    np.take(kind, raw, out=kinds[1:-1])
+    """Cut texts. ``seed`` is secret: who doesn't know it can't make two words with one key."""
+    lows = [text.lower() for text in texts]
+    joined = "\n".join(lows)
+    low: NDArray[np.uint8] | NDArray[np.uint32]
+    low, kinds = _bytes(joined) if joined.isascii() else _code_points(joined)
     inside = kinds == _WORD
     edges = np.flatnonzero(inside[1:] != inside[:-1])
     begin, size = _split(edges[0::2], edges[1::2] - edges[0::2])
@@ -59,9 +60,9 @@ def cut(texts: Sequence[str], seed: np.uint64) -> Units:
     if marks.size:
         place = np.searchsorted(begin, marks)
         begin, size = np.insert(begin, place, marks), np.insert(size, place, 1)
-    ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)) + 1)
+    ends = np.cumsum(np.fromiter(map(len, lows), dtype=np.int64, count=len(lows)) + 1)
     starts = np.concatenate(([0], np.searchsorted(begin, ends)))
-    return Units(_keys(low, begin, size, seed), starts, begin, size, low)
+    return Units(_keys(low.view(np.uint8), begin * low.itemsize, size * low.itemsize, seed), starts, begin, size, low)
 
 
 class Numbers:
@@ -111,13 +112,37 @@ class Numbers:
             self.put(key, number)
 
 
+def _bytes(joined: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The characters, padded, and the kind of each, a gap before and after."""
+    raw = np.frombuffer(joined.encode("ascii"), dtype=np.uint8)
+    low = np.zeros(len(raw) + LONGEST, dtype=np.uint8)
+    low[: len(raw)] = _shown()[raw]
+    kinds = np.zeros(len(raw) + 2, dtype=np.uint8)
+    kinds[1:-1] = _kinds(128)[raw]
+    return low, kinds
+
+
+def _code_points(joined: str) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    raw = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    low = np.zeros(len(raw) + LONGEST, dtype=np.uint32)
+    low[: len(raw)] = np.where(raw < 128, _shown()[np.minimum(raw, 127)], raw)
+    kinds = np.zeros(len(raw) + 2, dtype=np.uint8)
+    kinds[1:-1] = _kinds(_FIRST_PLANES if int(raw.max()) < _FIRST_PLANES else _ALL_PLANES)[raw]
+    return low, kinds
+
+
 @functools.cache
-def _tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """How each byte is shown, and what kind it is."""
-    characters = [chr(code) for code in range(128)]
-    shown = np.array([ord("0") if c.isdigit() else ord(c.lower()) for c in characters], dtype=np.uint8)
+def _shown() -> NDArray[np.uint8]:
+    """Each ASCII character with digits as 0."""
+    return np.array([ord("0") if chr(code).isdigit() else code for code in range(128)], dtype=np.uint8)
+
+
+@functools.cache
+def _kinds(codes: int) -> NDArray[np.uint8]:
+    """The kind of each of so many code points."""
+    characters = map(chr, range(codes))
     kinds = [_WORD if c.isalnum() else _GAP if c.isspace() or c == "_" else _MARK for c in characters]
-    return shown, np.array(kinds, dtype=np.uint8)
+    return np.array(kinds, dtype=np.uint8)
 
 
 def _split(begin: NDArray[np.int64], size: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -135,12 +160,12 @@ def _keys(
     """Eight bytes after the other mixed into 64 bits; the rest of a unit's last eight counts as 0."""
     eights: NDArray[np.uint64] = np.ndarray((max(len(low) - 7, 0),), dtype="<u8", buffer=low, strides=(1,))
     keys = _mix((eights[begin] & _MASKS[np.minimum(size, 8)]) ^ seed)
-    for start in range(8, LONGEST, 8):
-        long = np.flatnonzero(size > start)
-        if not long.size:
-            break
+    start, long = 8, np.flatnonzero(size > 8)
+    while long.size:
         more = eights[begin[long] + start] & _MASKS[np.minimum(size[long] - start, 8)]
         keys[long] = _mix(keys[long] ^ more ^ seed)
+        start += 8
+        long = long[size[long] > start]
     return keys
 
 
