@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from pydoc_data.topics import topics
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,6 +19,8 @@ from aiohttp import web
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from spiritsafe.protect.twins import Pair
+from spiritsafe.prove.ngram import Ngram, NgramSuspect
 from spiritsafe.prove.suspect_weights import WeightsSuspect, open_weights
 from spiritsafe.teach.types import Options
 
@@ -121,3 +127,53 @@ def upstream() -> Iterator[Upstream]:
         loop.call_soon_threadsafe(stop.set)
         thread.join(20)
         loop.close()
+
+
+OPENING = 3
+"""Words of a passage that count as the prompt."""
+
+
+class Trial:
+    """A teacher of counts that read Python's own manual: real English, with its real repetition, on every machine."""
+
+    def __init__(self) -> None:
+        passages = [re.sub(r"\\s+", " ", part).strip() for text in topics.values() for part in text.split("\n\n")]
+        self.passages = [p for p in passages if 60 < len(p) < 800 and p[0].isalpha()]
+        self.model = Ngram()
+        self.prompts = []
+        for passage in self.passages:
+            words = passage.split(" ")
+            self.prompts.append(" ".join(words[:OPENING]))
+            self.model.learn(self.prompts[-1], " " + " ".join(words[OPENING:]))
+        self.teacher = NgramSuspect(self.model, "teacher")
+
+    def pairs(self, n: int, seed: int) -> list[Pair]:
+        """Two answers each to the first ``n`` prompts, over and over; tenants t0 to t3 in turn."""
+        dice = Random(seed)
+        found = []
+        for at in range(n):
+            prompt = self.prompts[at % len(self.prompts)]
+            both = self.model.draw(prompt, dice, 60), self.model.draw(prompt, dice, 60)
+            found.append(
+                Pair(
+                    pair_id=f"ex_{seed}_{at:06d}",
+                    time=datetime(2026, 11, 2, tzinfo=UTC),
+                    epoch="2026-11",
+                    messages=({"role": "user", "content": prompt},),
+                    answers=both,
+                    tenant=f"t{at % 4}",
+                )
+            )
+        return found
+
+    def student(self, pairs: Sequence[Pair], slots: Sequence[int], name: str = "student") -> NgramSuspect:
+        """A student of the answers in these slots."""
+        model = Ngram()
+        for pair, slot in zip(pairs, slots, strict=True):
+            model.learn(pair.messages[0]["content"] + "\n", pair.answers[slot])
+        return NgramSuspect(model, name)
+
+
+@pytest.fixture(scope="session")
+def trial() -> Trial:
+    return Trial()
