@@ -84,6 +84,15 @@ def test_what_was_called_wrongly_is_said(
     assert words in done.err
 
 
+def test_a_share_of_twins_commits_to_its_key_at_once(start: Start, tmp_path: Path) -> None:
+    process = start("--upstream", UPSTREAM, "--port", "0", "--twins", "0.02", "--json")
+    until(process, b"}")
+    assert (tmp_path / "spiritsafe-data" / "twins" / "keys" / "twins.key").exists()
+    assert list((tmp_path / "spiritsafe-data" / "twins" / "record").glob("journal-*"))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
 def test_a_wrong_policy_is_told_with_its_line(run: Callable[..., Any], tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("version: 1\nfdr: 0.01\naccuses_from: throttle\nappeal: x\nruls: []\n")

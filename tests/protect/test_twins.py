@@ -119,3 +119,12 @@ def test_a_rights_holder_publishes_what_the_coin_says() -> None:
     chosen = twins.choose(texts, KEY)
     assert chosen == {name: both[twins.coin(KEY, name)] for name, both in texts.items()}
     assert len({text.split()[0] for text in chosen.values()}) == 2
+
+
+def test_the_earliest_commitment_of_an_epoch_counts_and_tells_nothing_of_the_key() -> None:
+    later = datetime(2026, 11, 20, tzinfo=UTC)
+    rows = [twins.commitment_row(KEY, "2026-11", when) for when in (TIME, later)]
+    stranger = msgspec.structs.replace(rows[0], account_id="somebody")
+    found = twins.commitments_in([stranger, exchange(), *rows])
+    assert found == {"2026-11": twins.Committed(epoch="2026-11", digest=twins.commitment(KEY, "2026-11"), time=TIME)}
+    assert KEY.hex() not in msgspec.json.encode(rows[0]).decode()

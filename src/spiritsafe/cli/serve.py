@@ -53,12 +53,19 @@ def serve(
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The policy by which the watcher decides.")
     ] = None,
+    twins: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, metavar="SHARE", help="Answer this share of requests twice and withhold one."),
+    ] = None,
     content: Annotated[Keeps | None, typer.Option(help="How much text the record keeps. [default: full]")] = None,
     json: Json = False,
 ) -> None:
     """Run the gateway until it is interrupted. The first start says how to make an account and a key."""
+    import msgspec
+
     from spiritsafe.console.app import app as console
     from spiritsafe.gateway import server
+    from spiritsafe.gateway.settings import TwinSettings
 
     given = {
         "teacher": teacher,
@@ -68,6 +75,8 @@ def serve(
         "port": port,
     }
     settings = _settings(config, given, upstream, upstream_key_env, policy, content)
+    if twins is not None:
+        settings = msgspec.structs.replace(settings, twins=TwinSettings(share=twins))
     server.run(
         settings,
         lambda running: _announce(running, json),

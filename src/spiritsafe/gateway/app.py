@@ -41,6 +41,7 @@ from spiritsafe.gateway.settings import Settings, seconds
 from spiritsafe.gateway.shelf import Shelf
 from spiritsafe.gateway.stored import Stored
 from spiritsafe.gateway.sweep import Sweep
+from spiritsafe.gateway.twins import Twins
 from spiritsafe.gateway.types import App, Receive, Scope, Send
 from spiritsafe.gateway.upstream import Upstream
 from spiritsafe.gateway.wire import CHAT, DIALECTS
@@ -127,7 +128,9 @@ class Gateway:
         self._closing.push_async_callback(sweep.stop)
         self.health.watch(recorder, roster)
         self._gauge(sweep)
-        self._route(Relay(settings, gate, recorder, self.upstreams, sweep, shelf, self.meter), gate, shelf)
+        twins = await self._open_twins(recorder) if settings.twins.share > 0 else None
+        relay = Relay(settings, gate, recorder, self.upstreams, sweep, shelf, self.meter, twins)
+        self._route(relay, gate, shelf)
         keeping = asyncio.create_task(self._keep(book), name="usage")
         self._closing.push_async_callback(_finish, keeping, book)
 
@@ -152,6 +155,17 @@ class Gateway:
             (MODELS, Models(gate, self.upstreams).serve),
             (PREFIX, cast(Handler, admin_app(desk, parts.token))),
         ]
+
+    async def _open_twins(self, recorder: Recorder) -> Twins:
+        twins = Twins(self._parts.settings, recorder)
+        self._closing.push_async_callback(twins.close)
+        await twins.open()
+        self.meter.gauges |= {
+            "twins_kept": ("Requests answered twice, both answers kept.", lambda: float(twins.kept)),
+            "twins_lost": ("Requests answered twice of which one answer failed.", lambda: float(twins.lost)),
+            "twins_tokens": ("Tokens that the withheld answers cost.", lambda: float(twins.tokens)),
+        }
+        return twins
 
     def _gauge(self, sweep: Sweep) -> None:
         self.meter.gauges |= {

@@ -22,6 +22,7 @@ from spiritsafe.gateway.settings import Settings, size
 from spiritsafe.gateway.shelf import Shelf
 from spiritsafe.gateway.sweep import Flight, Sweep
 from spiritsafe.gateway.tap import Tap
+from spiritsafe.gateway.twins import Twins
 from spiritsafe.gateway.types import Headers, Receive, Scope, Send
 from spiritsafe.gateway.upstream import Upstream, cut_short, failure, nonsense, pick, whole
 from spiritsafe.gateway.wire import CHAT, TRANSLATIONS, errors, read
@@ -49,6 +50,7 @@ class Relay:
         sweep: Sweep,
         shelf: Shelf,
         meter: Meter,
+        twins: Twins | None = None,
     ) -> None:
         self._limit = size(settings.limits.body)
         self._public_url = settings.public_url
@@ -58,6 +60,7 @@ class Relay:
         self._sweep = sweep
         self._shelf = shelf
         self._meter = meter
+        self._twins = twins
 
     async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request of ``dialect``."""
@@ -142,7 +145,10 @@ class Relay:
         elif ask.stream and not ask.wants_usage and upstream.settings.ask_usage:
             body, drop_usage = _asking_usage(payload, body), True
         path = path if translation is None else hearing.path
-        reply = await upstream.request("POST", path, body, call.headers, hearing)
+        if self._twins is None:
+            reply = await upstream.request("POST", path, body, call.headers, hearing)
+        else:
+            reply = await self._twins.request(call, upstream, path, body)
         call.reached = True
         try:
             if reply.status != 200:

@@ -134,6 +134,12 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         seconds(self.every)
 
 
+class TwinSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The share of requests that are answered twice (``protect.twins``); 0 is none."""
+
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of a gateway's settings. ``public_url`` is how clients reach it, for links to the appeal route;
     without it the request's own ``Host`` is used. ``drain`` is how long a shutdown waits for running answers.
@@ -153,6 +159,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trust: TrustSettings = TrustSettings()
     record: RecordSettings = RecordSettings()
     watch: WatchSettings = WatchSettings()
+    twins: TwinSettings = TwinSettings()
 
     def __post_init__(self) -> None:
         seconds(self.drain)

@@ -28,6 +28,18 @@ Slot = Literal[0, 1]
 SLOTS: tuple[Slot, Slot] = (0, 1)
 
 
+HOUSE = "spiritsafe"
+"""The account that commitments are written under."""
+
+
+class Committed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was committed to, and when the log says so."""
+
+    epoch: str
+    digest: str
+    time: datetime
+
+
 class Pair(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Two answers to one request, by slot; which of them was served, only the key tells. ``pair_id`` is the id of the
     served exchange, ``tenant`` whom it went to, ``messages`` the turns that were answered, as ``role`` and
@@ -90,6 +102,27 @@ def exchanges_of(served: Exchange, answers: tuple[str, str], tokens: tuple[int |
         )
         for slot in SLOTS
     ]
+
+
+def commitment_row(key: bytes, epoch: str, time: datetime) -> Exchange:
+    """The commitment to an epoch's key as a row of the pairs' own log: the chain shows that it came before them."""
+    return Exchange(
+        exchange_id=f"commitment.{epoch}.{time:%Y%m%dT%H%M%S}",
+        time=time,
+        account_id=HOUSE,
+        content="none",
+        extra={"commitment": commitment(key, epoch), "epoch": epoch, "scheme": SCHEME},
+    )
+
+
+def commitments_in(exchanges: Iterable[Exchange]) -> dict[str, Committed]:
+    """The earliest commitment of each epoch among a log's rows."""
+    found: dict[str, Committed] = {}
+    for exchange in exchanges:
+        digest, epoch = exchange.extra.get("commitment"), exchange.extra.get("epoch")
+        if exchange.account_id == HOUSE and isinstance(digest, str) and isinstance(epoch, str):
+            found.setdefault(epoch, Committed(epoch=epoch, digest=digest, time=exchange.time))
+    return found
 
 
 def pairs_in(exchanges: Iterable[Exchange]) -> Iterator[Pair]:
