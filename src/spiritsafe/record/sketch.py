@@ -66,6 +66,7 @@ PAIR = np.dtype([("id", "<u2"), ("count", "u1")])
 _MOST_AT_ONCE = 1 << 15  # a text's number and an n-gram of it share 32 bits
 
 _START = np.uint64(0x9E3779B97F4A7C15)
+_32, _48 = np.uint64(32), np.uint64(48)
 _MIX_A = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_B = np.uint64(0x94D049BB133111EB)
 
@@ -417,8 +418,10 @@ class _Units:
     def core(self, key: bytes) -> NDArray[np.uint64]:
         """Digest the ``CORE`` weightiest distinct words of each text, numbers after words and marks last."""
         _, last = _powers(key, 2)
-        weight = np.where(self.kinds == WORD, self._weights.astype(np.int64) + 2, self.kinds == NUMBER)
-        order = np.lexsort((self._hashes, -weight, self._row))
+        weight = np.where(self.kinds == WORD, np.minimum(self._weights, 0xFFFD) + 2, self.kinds == NUMBER)
+        light = (0xFFFF - weight.astype(np.int64)).astype(np.uint64)
+        # By text, weight and hash; the rest of a hash would part words of one weight once in billions of texts.
+        order = np.argsort(self._row.astype(np.uint64) << _48 | light << _32 | self._hashes >> _32)
         row, hashes = self._row[order], self._hashes[order]
         fresh = np.ones(len(row), dtype=bool)
         fresh[1:] = (row[1:] != row[:-1]) | (hashes[1:] != hashes[:-1])
