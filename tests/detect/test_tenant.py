@@ -7,7 +7,7 @@ import pytest
 from spiritsafe.detect.account import ACCOUNT_DETECTORS
 from spiritsafe.detect.tenant import BLOCK, CHECKPOINTS, KEPT, MOST_VALUES, Tenant, TenantState
 
-WIDTHS = (256, 1)
+WIDTHS = (256, 3, 1)
 
 
 def keys(start: int, n: int) -> np.ndarray:
@@ -70,7 +70,7 @@ def test_a_state_goes_on_where_it_stopped(tenant: Tenant) -> None:
     learn(tenant, keys(0, 50), [f[:50] for f in features])
     tenant.share(0, 2**64 - 1)
     tenant.models.add("teacher")
-    tenant.best = [(0.5, 0.6, 48), (0.1, 0.2, 48)]
+    tenant.best = [(0.5, 0.6, 48), (0.3, 0.4, 48), (0.1, 0.2, 48)]
     stored = msgspec.msgpack.decode(msgspec.msgpack.encode(tenant.state()), type=TenantState)
     again = Tenant.from_state(stored, ACCOUNT_DETECTORS)
     assert again.state() == tenant.state()
@@ -84,7 +84,7 @@ def test_a_state_goes_on_where_it_stopped(tenant: Tenant) -> None:
 def test_a_new_period_forgets_what_was_asked_but_not_what_is_shared(tenant: Tenant) -> None:
     learn(tenant, keys(0, 60), rows(60))
     tenant.share(0, 1)
-    tenant.best = [(0.5, 0.6, 48), (0.1, 0.2, 48)]
+    tenant.best = [(0.5, 0.6, 48), (0.3, 0.4, 48), (0.1, 0.2, 48)]
     tenant.start(ACCOUNT_DETECTORS, 5.0)
     assert tenant.windows() == []
     assert tenant.best == []

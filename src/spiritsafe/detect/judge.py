@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,11 +10,12 @@ import numpy as np
 
 from spiritsafe.detect.wealth import DELTA, log10_allowance, log10_wealth
 from spiritsafe.stats.evalues import average, calibrate_mixture, e_to_p, tempered_product
+from spiritsafe.stats.exact import binomial_upper
 from spiritsafe.stats.logs import p_from_log10
 from spiritsafe.stats.result import Conformal, Evidence, Exact, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from spiritsafe.detect.types import AccountDetector, FloatArray, IntArray, Measured, Ring
     from spiritsafe.stats.conformal import Reference as Scores
@@ -151,6 +153,62 @@ class Scored:
                 ),
             ),
         )
+
+
+def pooled(scored: Scored, ring: Ring, rows: Mapping[str, int]) -> Evidence:
+    """The evidence about the members of a ring that was found by when they ask, or by what they ask.
+
+    Found by when: customers were then chosen without a look at what they ask, so those of them that are honest are
+    like any others, and independent. A customer's p-value is that of its account, or twice the median of its
+    accounts' (valid whatever their dependence: Vovk & Wang 2020, "Combining p-values via averaging"). Too many low ones
+    among them are told by the binomial tail, every count that could have been picked counted.
+
+    Found by what they ask, they are one kind of tenant, and depend on one another as much as can be: the mean of
+    their e-values, which holds under any dependence and can't exceed what one account can show.
+    """
+    names = [name for name in ring.accounts if name in rows]
+    at = np.array([rows[name] for name in names], dtype=np.int64)
+    p, n = scored.ranks.p(at, together=True)
+    if ring.basis == "when":
+        own = dict(zip(names, p.tolist(), strict=True))
+        held = [[own[name] for name in party if name in own] for party in ring.customers]
+        each = np.sort([min(1.0, 2.0 * float(np.median(c))) if len(c) > 1 else c[0] for c in held if c])
+        log10_p = _too_many_low(each)
+        log10_e, method = calibrate_mixture(log10_p), f"binomial tail over {len(each)} customers' ranks among {n}"
+    else:
+        log10_e = average(log10_wealth(p, n))
+        log10_p, method = float(e_to_p(log10_e)), f"mean of {len(at)} members' e-values from ranks among {n}"
+    measured, detector = scored.measured, scored.detector
+    words = detector.words(float(np.median(measured.effect[at])), int(np.median(measured.n[at])))
+    return Evidence(
+        family=detector.family,
+        result=Result(
+            name=detector.name,
+            version=detector.version,
+            subject=ring.ring_id,
+            null=f"{detector.null}, whatever brought its members together",
+            statistic=float(np.median(measured.statistic[at])),
+            p_value=p_from_log10(log10_p),
+            log10_e=log10_e,
+            n=len(at),
+            unit="accounts",
+            effect=float(np.median(measured.effect[at])),
+            method=Exact(distribution=method),
+            because=(
+                f"of {len(at)} members the one in the middle: {words}",
+                f"half of them rank among the top {np.median(p):.2%} of {n} other accounts",
+            ),
+        ),
+    )
+
+
+def _too_many_low(p: FloatArray) -> float:
+    """log10 of the chance that sorted independent p-values are so low: the least binomial tail (Berk & Jones 1979)
+    times how many there are (Bonferroni).
+    """
+    k = np.arange(1, len(p) + 1, dtype=np.float64)
+    tails = np.asarray(binomial_upper(k, float(len(p)), p))
+    return min(0.0, float(tails.min()) + math.log10(len(p))) if len(p) else 0.0
 
 
 def together(ring: Ring) -> Evidence:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,13 +13,15 @@ import numpy as np
 import polars as pl
 
 from spiritsafe.detect.account import account_detectors
+from spiritsafe.detect.cores import Cores, CoresState
 from spiritsafe.detect.features import Batch, digest, from_exchanges
-from spiritsafe.detect.judge import FromOwnLog, FromReference, Scored, accused, together
+from spiritsafe.detect.found import Judged, findings
+from spiritsafe.detect.judge import FromOwnLog, FromReference, Scored
 from spiritsafe.detect.kin import Kin
-from spiritsafe.detect.ring import RING_DETECTORS
-from spiritsafe.detect.ring.pairs import LEAST_MEMBERS
+from spiritsafe.detect.moments import Moments, MomentsState
+from spiritsafe.detect.ring import RING_DETECTORS, absorbed
 from spiritsafe.detect.tenant import MOST_MODELS, Tenant, TenantState, Windows
-from spiritsafe.detect.types import Evaluation, Finding, LinkTable, Measured, Peers
+from spiritsafe.detect.types import Evaluation, LinkTable, Measured, Peers
 from spiritsafe.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,20 +30,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spiritsafe.detect.reference import Reference
-    from spiritsafe.detect.types import AccountDetector, IntArray, Ring, RingDetector
+    from spiritsafe.detect.types import AccountDetector, IntArray, Ring, RingDetector, Rows
     from spiritsafe.record.exchange import Exchange
-    from spiritsafe.stats.result import Evidence
 
-VERSION = 1
+VERSION = 2
 NOTABLE = 1.0
 UNMEASURED = -1e9
 _GROWN = 1.02
+_MORE_ASKED = 1.1
+"""By so much exchanges must have grown before rings are looked for again that are found by when or what is asked."""
+
+_NONE = np.zeros((0, 1), dtype=np.float32)
 
 
-class _State(msgspec.Struct, frozen=True, kw_only=True):
+class _Head(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     detectors: list[str]
+
+
+class _State(_Head, frozen=True, kw_only=True):
     tenants: list[TenantState]
+    moments: MomentsState
+    cores: CoresState
+    permitted: CoresState
+    exchanges: int
+    looks: int
 
 
 class Watch:
@@ -75,12 +89,30 @@ class Watch:
         self._rings: list[Ring] | None = None
         self._counted = 0
         self._kin: Kin | None = None
+        self._number: dict[str, int] = {}
+        self._moments = Moments()
+        self._cores = Cores()
+        self._permitted = Cores()
+        self._exchanges = 0
+        self._behaving: tuple[int, list[Ring]] = (0, [])
+        self._looks = 0
 
     def learn(self, exchanges: Sequence[Exchange]) -> None:
-        """Take in exchanges, oldest first. Those under a grant are permitted, and count for nothing."""
+        """Take in exchanges, oldest first. Those under a grant are permitted: they weigh on nobody, and show what
+        others may be asking from as well.
+        """
         counted = [exchange for exchange in exchanges if exchange.grant_id is None]
         if counted:
             self.learn_batch(from_exchanges(counted, self.parts, self._key))
+        if len(counted) < len(exchanges):
+            granted = [exchange for exchange in exchanges if exchange.grant_id is not None]
+            self.learn_permitted(from_exchanges(granted, frozenset(), self._key))
+
+    def learn_permitted(self, batch: Batch) -> None:
+        """Take in what was asked under grants."""
+        asked = batch.prompt >= 0
+        names = np.array([digest("account", name) & 0x7FFFFFFF for name in batch.accounts], dtype=np.int64)
+        self._permitted.learn(names[batch.owner[asked]], batch.prompts.core[batch.prompt[asked]])
 
     def learn_batch(self, batch: Batch) -> None:
         """Take in a batch, oldest first."""
@@ -99,6 +131,7 @@ class Watch:
             tenant = self.tenants.get(name)
             if tenant is None:
                 tenant = self.tenants[name] = Tenant(name, self.detectors)
+                self._number[name] = len(self._number)
             here.append(tenant)
             self._period(tenant, since)
             tenant.exchanges += len(rows)
@@ -108,6 +141,11 @@ class Watch:
             if self._collect:
                 self.passed += [(tenant, windows) for windows in passed]
         self._share(here, batch, batch.owner[order[starts]])
+        number = np.array([self._number.get(name, -1) for name in batch.accounts], dtype=np.int64)[batch.owner]
+        self._exchanges += len(batch)
+        self._moments.learn(number, batch.seconds)
+        held = batch.prompt >= 0
+        self._cores.learn(number[held], batch.prompts.core[batch.prompt[held]])
 
     def evaluate(self, *, granted: frozenset[str] = frozenset(), notable: float = NOTABLE) -> Evaluation:
         """Everything found by now, compared with the reference.
@@ -132,10 +170,8 @@ class Watch:
             statistic, effect, n = (best[:, place, i] for i in range(3)) if names else (np.zeros(0),) * 3
             ranks = FromReference(statistic, reference.scores(detector.name))
             scored.append(Scored(detector, Measured(statistic, effect, n.astype(np.int64)), ranks))
-        # How rare a value is changes a little with every account that comes; who shares it with whom does not.
-        if self._rings is None or len(self.tenants) > self._counted * _GROWN:
-            self._rings, self._counted = self.rings(reference.honest_group), len(self.tenants)
-        return self._findings(names, scored, self._rings, granted, notable, reference.because())
+        judged = Judged(names, scored, granted, len(self.tenants), reference.because())
+        return findings(judged, self._known_rings(reference.honest_group), self.tenants, notable)
 
     def evaluate_alone(self, *, granted: frozenset[str] = frozenset(), notable: float = NOTABLE) -> Evaluation:
         """Everything found, each account compared with the others here: one look at a finished log."""
@@ -150,7 +186,8 @@ class Watch:
             f"compared with the other {max(len(names) - 1, 0)} accounts of this log: one account alone can be shown"
             f" to be one in {max(len(names), 1)} at most, and what is wrong with many of them shows less"
         )
-        return self._findings(names, scored, self.rings(), granted, notable, because)
+        judged = Judged(names, scored, granted, len(self.tenants), because)
+        return findings(judged, self.rings(), self.tenants, notable)
 
     def snapshot(self) -> bytes:
         """All that ``restore`` needs to go on from here."""
@@ -160,26 +197,48 @@ class Watch:
             version=VERSION,
             detectors=[f"{d.name}/{d.version}" for d in self.detectors],
             tenants=[tenant.state() for tenant in self.tenants.values()],
+            moments=self._moments.state(),
+            cores=self._cores.state(),
+            permitted=self._permitted.state(),
+            exchanges=self._exchanges,
+            looks=self._looks,
         )
         return msgspec.msgpack.encode(state)
 
-    def restore(self, snapshot: bytes) -> None:
-        """Go on from a snapshot of a watch with the same detectors and reference. Raises InputError for another."""
-        try:
-            state = msgspec.msgpack.decode(snapshot, type=_State)
-        except msgspec.DecodeError as error:
-            raise InputError(
-                f"the watch's snapshot is damaged: {error}", remedy="Remove it; the record is read from the start."
-            ) from error
-        mine = [f"{d.name}/{d.version}" for d in self.detectors]
-        if state.version != VERSION or state.detectors != mine:
-            raise InputError(
-                f"the snapshot was made by detectors {', '.join(state.detectors)}, these are {', '.join(mine)}",
-                remedy="Remove it; the record is read from the start.",
-            )
-        self.tenants = {t.account_id: Tenant.from_state(t, self.detectors) for t in state.tenants}
+    def restore(self, *snapshots: bytes) -> None:
+        """Go on from snapshots of watches with the same detectors and reference, each of other accounts. Raises
+        InputError for others.
+        """
+        states = [self._read(snapshot) for snapshot in snapshots]
+        tenants = [tenant for state in states for tenant in state.tenants]
+        self.tenants = {t.account_id: Tenant.from_state(t, self.detectors) for t in tenants}
         self._users = Counter(pair for tenant in self.tenants.values() for pair in tenant.shared)
-        self._rings = None
+        self._number = {name: number for number, name in enumerate(self.tenants)}
+        self._moments, self._cores, self._permitted = Moments(), Cores(), Cores()
+        first = 0
+        for state in states:
+            self._moments.merge(Moments.from_state(state.moments), first)
+            self._cores.merge(Cores.from_state(state.cores), first)
+            self._permitted.merge(Cores.from_state(state.permitted))
+            first += len(state.tenants)
+        self._exchanges = sum(state.exchanges for state in states)
+        self._looks = max((state.looks for state in states), default=0)
+        self._rings, self._behaving = None, (0, [])
+
+    def _read(self, snapshot: bytes) -> _State:
+        mine = [f"{d.name}/{d.version}" for d in self.detectors]
+        remedy = "Remove it; the record is read from the start."
+        try:
+            head = msgspec.msgpack.decode(snapshot, type=_Head)
+            if head.version != VERSION or head.detectors != mine:
+                raise InputError(
+                    f"the snapshot was made by detectors {', '.join(head.detectors)} (form {head.version}),"
+                    f" these are {', '.join(mine)} (form {VERSION})",
+                    remedy=remedy,
+                )
+            return msgspec.msgpack.decode(snapshot, type=_State)
+        except msgspec.DecodeError as error:
+            raise InputError(f"the watch's snapshot is damaged: {error}", remedy=remedy) from error
 
     def table(self) -> LinkTable:
         """Which account used which value. The reference's peers stand among them without a name, so that what is
@@ -197,12 +256,44 @@ class Watch:
             np.array(account, dtype=np.int64),
             np.array(column, dtype=np.int64),
             np.array(value, dtype=np.uint64),
+            moments=self._moments,
+            cores=self._cores,
+            permitted=self._permitted,
+            means=self._means(),
         )
 
     def rings(self, honest_group: int | None = None) -> list[Ring]:
-        """The rings and candidates among all accounts, from what they share."""
+        """The rings and candidates among all accounts: from what they share, when they ask, and what."""
+        return absorbed([*self._sharing(honest_group), *self._behaviour(honest_group)])
+
+    def _known_rings(self, honest_group: int) -> list[Ring]:
+        """The same, looked for again only when enough has changed."""
+        # How rare a value is changes a little with every account that comes; who shares it with whom does not.
+        if self._rings is None or len(self.tenants) > self._counted * _GROWN:
+            self._rings, self._counted = self._sharing(honest_group), len(self.tenants)
+        if self._exchanges > self._behaving[0] * _MORE_ASKED:
+            self._behaving = (self._exchanges, self._behaviour(honest_group))
+        return absorbed([*self._rings, *self._behaving[1]])
+
+    def _sharing(self, honest_group: int | None) -> list[Ring]:
         table = self.table()
-        return [r for d in self._ring_detectors for r in d.rings(d.links(table), table, honest_group)]
+        found = (d.rings(d.links(table), table, honest_group) for d in self._ring_detectors if d.basis == "shared")
+        return [ring for rings in found for ring in rings]
+
+    def _behaviour(self, honest_group: int | None) -> list[Ring]:
+        """Each look is another chance to err, and is counted as one."""
+        self._looks += 1
+        table = replace(self.table(), looks=self._looks)
+        found = (d.rings([], table, honest_group) for d in self._ring_detectors if d.basis != "shared")
+        return [ring for rings in found for ring in rings]
+
+    def _means(self) -> Rows:
+        """Count and summed embeddings of each account's largest window."""
+        place = next((i for i, d in enumerate(self.detectors) if d.name == "population"), None)
+        tenants = [] if place is None else list(self.tenants.values())
+        rows = [(list(t.done) or [t.latest])[-1] for t in tenants]
+        width = next((len(row[place or 0]) for row in rows if row), 1)
+        return np.stack([row[place or 0] if row else np.zeros(width, np.float32) for row in rows]) if rows else _NONE
 
     def _period(self, tenant: Tenant, seconds: float) -> None:
         """Start the account's next period once the reference's length has gone by."""
@@ -247,57 +338,6 @@ class Watch:
                     tenant.best = [(UNMEASURED, 0.0, 0)] * len(self.detectors)
                 if seen[0] > tenant.best[place][0]:
                     tenant.best[place] = (float(seen[0]), float(seen[1]), int(seen[2]))
-
-    def _findings(
-        self,
-        names: list[str],
-        scored: list[Scored],
-        rings: list[Ring],
-        granted: frozenset[str],
-        notable: float,
-        because: str,
-    ) -> Evaluation:
-        rows = {name: row for row, name in enumerate(names)}
-        everyone = np.arange(len(names))
-        wealth = np.max([s.log10_e(everyone) for s in scored], axis=0) if names else np.zeros(0)
-        shown = np.flatnonzero(wealth >= notable)
-        who = [names[row] for row in shown.tolist()]
-        told = zip(*(s.accounts(shown, who) for s in scored), strict=True) if who else ()
-        findings = [
-            Finding(
-                subject=name,
-                subject_kind="account",
-                accounts=(name,),
-                accused=(name,),
-                evidence=evidence,
-                models=tuple(sorted(self.tenants[name].models)),
-            )
-            for name, evidence in zip(who, told, strict=True)
-        ]
-        tested = len(names)
-        for ring in rings:
-            members = np.array([rows[name] for name in ring.accounts if name in rows], dtype=np.int64)
-            if members.size < LEAST_MEMBERS:
-                continue
-            tested += 1
-            evidence = (*(s.ring(members, ring) for s in scored), together(ring))
-            if max(e.result.log10_e for e in evidence) >= notable:
-                findings.append(self._ring_finding(ring, evidence, accused(ring, scored, rows), granted))
-        return Evaluation(findings=tuple(findings), tested=tested, because=(because,))
-
-    def _ring_finding(
-        self, ring: Ring, evidence: tuple[Evidence, ...], who: tuple[str, ...], granted: frozenset[str]
-    ) -> Finding:
-        accounts = tuple(name for name in ring.accounts if name not in granted)
-        return Finding(
-            subject=ring.ring_id,
-            subject_kind="ring",
-            accounts=accounts,
-            accused=who,
-            evidence=evidence,
-            models=tuple(sorted(set().union(*(self.tenants[name].models for name in accounts)))),
-            links=ring.links,
-        )
 
 
 def _measure_alone(tenants: Sequence[Tenant], place: int, detector: AccountDetector) -> Measured:

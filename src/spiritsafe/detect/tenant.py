@@ -84,21 +84,24 @@ class Tenant:
         """Take in prompts by their keys, equal for near-identical prompts; ``rows`` are features, one array a detector,
         and prompt i stands in row ``at[i]`` of each.
 
-        A prompt counts once a block. Returns the windows at the checkpoints that were passed, oldest first.
+        A prompt counts once a block, save for detectors that want every prompt. Returns the windows at the
+        checkpoints that were passed, oldest first.
         """
         passed: list[Windows] = []
         fresh: list[int] = []
+        every: list[int] = []
         for key, place in zip(keys.tolist(), at.tolist(), strict=True):
+            every.append(place)
             if key in self.seen:
                 continue
             self.seen.add(key)
             fresh.append(place)
             if len(self.seen) in CHECKPOINTS:
-                passed.append(self._reach(fresh, rows))
-                fresh = []
+                passed.append(self._reach(detectors, fresh, every, rows))
+                fresh, every = [], []
                 if len(self.seen) == BLOCK:
                     self._close(detectors)
-        self._add(fresh, rows)
+        self._add(detectors, fresh, every, rows)
         return passed
 
     def windows(self) -> list[Windows]:
@@ -143,13 +146,17 @@ class Tenant:
         made.models = set(state.models)
         return made
 
-    def _add(self, places: list[int], rows: Sequence[Rows]) -> None:
-        if places:
-            for tracker, features in zip(self._trackers, rows, strict=True):
+    def _add(
+        self, detectors: Sequence[AccountDetector], fresh: list[int], every: list[int], rows: Sequence[Rows]
+    ) -> None:
+        for detector, tracker, features in zip(detectors, self._trackers, rows, strict=True):
+            if places := every if detector.every_prompt else fresh:
                 tracker.learn(features[places])
 
-    def _reach(self, fresh: list[int], rows: Sequence[Rows]) -> Windows:
-        self._add(fresh, rows)
+    def _reach(
+        self, detectors: Sequence[AccountDetector], fresh: list[int], every: list[int], rows: Sequence[Rows]
+    ) -> Windows:
+        self._add(detectors, fresh, every, rows)
         self.latest = tuple(tracker.window() for tracker in self._trackers)
         return self.latest
 

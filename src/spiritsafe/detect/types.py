@@ -14,11 +14,14 @@ from spiritsafe.stats.result import Evidence
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from spiritsafe.detect.cores import Cores
+    from spiritsafe.detect.moments import Moments
     from spiritsafe.record.sketch import Part, SketchColumns
 
 Rows = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 HashArray = NDArray[np.uint64]
 
 Family = Literal["asked", "phrased", "when", "drawn", "together"]
@@ -28,6 +31,12 @@ LinkKind = Literal["payment", "place", "client", "system"]
 """Independent kinds of link. An address prefix and the network it lies in are one kind: ``place``."""
 
 KINDS: tuple[LinkKind, ...] = get_args(LinkKind)
+
+Basis = Literal["shared", "when", "asked"]
+"""What a ring is found by: what its members share, when they ask, or what they ask."""
+
+Bond = Literal["payment", "place", "client", "system", "rhythm", "corpus"]
+"""What binds a ring: a kind of link, being busy at the same moments, or asking from one corpus."""
 
 
 class Tracker(Protocol):
@@ -66,7 +75,7 @@ class AccountDetector(Protocol):
     """A statistic of one account's prompts. It knows neither thresholds nor p-values: ranks are made elsewhere.
 
     ``features`` looks at each prompt alone, ``Tracker`` adds them up, ``measure`` compares. Only a tracker's
-    ``learn`` changes anything.
+    ``learn`` changes anything. A detector with ``every_prompt`` is shown repetitions too, the others each prompt once.
     """
 
     name: str
@@ -75,6 +84,7 @@ class AccountDetector(Protocol):
     null: str
     parts: frozenset[Part]
     needs_peers: bool
+    every_prompt: bool
 
     def features(self, sketches: SketchColumns) -> Rows:
         """Features of each text [n, width], whatever stands beside it."""
@@ -106,24 +116,34 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 class Ring(msgspec.Struct, frozen=True, kw_only=True):
     """A set of linked accounts. ``ring_id`` stays the same while the ring grows.
 
-    ``kinds`` of link bind it. With one kind alone it is a candidate, which nothing but its members' own
-    evidence can make suspicious. ``log10_p`` is the chance that groups of honest size meet like this.
+    ``kinds`` bind it. With one kind of link alone it is a candidate, which nothing but its members' own
+    evidence can make suspicious. ``log10_p`` is the chance of such a ring under the null of its detector.
+
+    ``basis`` is what it was found by, which decides how its members' evidence may be pooled: by what they share
+    (``shared``: ``log10_p`` is the chance that groups of honest size meet like this), by when they ask (``when``),
+    or by what they ask (``asked``). ``customers`` are its members by who pays; ``evidence`` is that of its detector;
+    ``reasons`` says of each accused member what speaks against it itself (``when`` only).
     """
 
     ring_id: str
     accounts: tuple[str, ...]
-    kinds: tuple[LinkKind, ...]
+    kinds: tuple[Bond, ...]
     links: tuple[Link, ...]
     log10_p: float
     honest_group: int
     because: tuple[str, ...]
+    basis: Basis = "shared"
+    customers: tuple[tuple[str, ...], ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    reasons: dict[str, str] = {}
 
 
 class RingDetector(Protocol):
-    """Finds sets of accounts that belong together, from what they share and not from what they ask."""
+    """Finds sets of accounts that belong together. ``basis`` is by what; see ``Ring``."""
 
     name: str
     version: int
+    basis: Basis
 
     def links(self, table: LinkTable) -> list[Link]:
         """Edges, each with its kind and e-value."""
@@ -140,13 +160,20 @@ class LinkTable:
     an account without a name is there to count by, and joins no ring.
 
     ``account`` is an index into ``accounts``, ``column`` one into ``features.SHARED``, ``value`` a digest of what
-    was used.
+    was used. ``moments`` and ``cores`` are when and about what they asked, by the same indices; ``permitted`` is what
+    accounts under a grant asked about; ``means`` has a row an account, its count of prompts and the sum of their
+    embeddings, zeros where it asked too little. ``looks`` counts how often rings were looked for in this traffic.
     """
 
     accounts: tuple[str, ...]
     account: IntArray
     column: IntArray
     value: HashArray
+    moments: Moments | None = None
+    cores: Cores | None = None
+    permitted: Cores | None = None
+    means: Rows | None = None
+    looks: int = 1
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +181,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     ``accounts`` are all that it covers: one, or the members of a ring. ``accused`` are those whose own evidence
     points the same way; the others were only near. ``models`` are those it asked for, granted exchanges left out.
+    ``reasons`` say of members what speaks against each of them itself, where the ring's evidence does not say it.
     """
 
     subject: str
@@ -163,6 +191,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     accused: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
+    reasons: dict[str, str] = {}
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):

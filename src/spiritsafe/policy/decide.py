@@ -75,12 +75,12 @@ def decide(
     hidden = max((tested or 0) - len(subjects), 0)
     certain = {
         families: _certain(weighed, families, rules.fdr, hidden)
-        for families in {rule.families for rule in rules.rules if rule.certain}
+        for families in {_sure_by(rule) for rule in rules.rules if rule.certain}
     }
     made: list[Decision] = []
     for place, each in enumerate(weighed):
         for rule in rules.rules:
-            if _fits(rule, each, sure=bool(rule.certain) and certain[rule.families][place]):
+            if _fits(rule, each, sure=rule.certain is None or certain[_sure_by(rule)][place]):
                 made += _decisions(rule, rules, each, now)
                 break
     return made
@@ -130,12 +130,17 @@ def _certain(weighed: Sequence[Weighed], families: int, fdr: float, hidden: int)
     return [bool(yes) for yes in rejected[: len(weighed)]]
 
 
+def _sure_by(rule: Rule) -> int:
+    """From how many families the evidence is that must be certain."""
+    return rule.families if rule.log10_e is None else 1
+
+
 def _fits(rule: Rule, each: Weighed, *, sure: bool) -> bool:
     if rule.subject not in ("any", each.subject.subject_kind):
         return False
     if rule.and_any_of and max(each.weights.get(f, -1e300) for f in rule.and_any_of) < rule.and_log10_e:
         return False
-    if rule.log10_e is None:
+    if not sure or rule.log10_e is None:
         return sure
     # Fewer families than asked for make no evidence, whatever the threshold.
     return len(each.weights) >= rule.families and from_families(each.weights, rule.families) >= rule.log10_e

@@ -24,8 +24,11 @@ _DEFAULT = "default.yaml"
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"duration": "for"}):
-    """One rule. It fits a subject of its kind whose evidence from at least ``families`` families is strong enough:
-    among the discoveries of e-BH over all subjects at the policy's rate (``certain: fdr``), or at least ``log10_e``.
+    """One rule. It fits a subject of its kind whose evidence from at least ``families`` families is at least
+    ``log10_e``, and which is among the discoveries of e-BH over all subjects at the policy's rate (``certain: fdr``).
+
+    Where both are given, e-BH goes by the mean over all families, and so bounds the share of subjects about which
+    nothing at all is wrong; where ``certain`` stands alone, by the evidence from ``families`` families itself.
 
     ``and_any_of``: one of these families must itself reach ``and_log10_e``. ``action`` is the step taken; with
     ``needs_person`` it waits for a person, and ``meanwhile``, if given, holds until then. A decision lapses after
@@ -110,8 +113,8 @@ def _checked(rules: Rules, text: str, where: str) -> Rules:
 
 def _wrong(rule: Rule) -> list[tuple[str, str]]:
     found = []
-    if (rule.certain is None) == (rule.log10_e is None):
-        found.append(("it needs one of certain and log10_e", "Write 'certain: fdr' or 'log10_e: NUMBER', not both."))
+    if rule.certain is None and rule.log10_e is None:
+        found.append(("it needs certain or log10_e", "Write 'certain: fdr', 'log10_e: NUMBER', or both."))
     if not 1 <= rule.families <= 5:
         found.append((f"families is {rule.families}", "There are five families: give 1 to 5."))
     if _duration(rule.duration) is None:

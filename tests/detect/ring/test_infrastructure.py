@@ -36,7 +36,7 @@ def companies(n: int, size: int) -> Uses:
 
 
 def test_it_is_registered() -> None:
-    assert [d.name for d in RING_DETECTORS] == ["infrastructure"]
+    assert [d.name for d in RING_DETECTORS] == ["infrastructure", "lockstep", "corpus"]
 
 
 def test_a_ring_of_three_kinds_is_beyond_chance_and_says_why() -> None:

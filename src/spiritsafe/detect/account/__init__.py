@@ -8,13 +8,14 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from spiritsafe.detect.account.coverage import Coverage
 from spiritsafe.detect.account.elicitation import Elicitation
 from spiritsafe.detect.account.population import Population
 
 if TYPE_CHECKING:
     from spiritsafe.detect.types import AccountDetector
 
-ACCOUNT_DETECTORS: tuple[AccountDetector, ...] = (Population(), Elicitation())
+ACCOUNT_DETECTORS: tuple[AccountDetector, ...] = (Population(), Coverage(), Elicitation())
 
 
 def account_detectors() -> tuple[AccountDetector, ...]:

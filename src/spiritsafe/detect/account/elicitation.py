@@ -40,6 +40,7 @@ class Elicitation:
     null = "this account words its prompts as honest tenants do"
     parts: frozenset[Part] = frozenset({"ngrams"})
     needs_peers = False
+    every_prompt = False
 
     def features(self, sketches: SketchColumns) -> Rows:
         """The chance of each text [n, 1], in [0, 1]."""

@@ -40,6 +40,7 @@ class Population:
     null = "this account asks as some kind of honest tenant not linked to it asks"
     parts: frozenset[Part] = frozenset({"embedding"})
     needs_peers = True
+    every_prompt = False
 
     def features(self, sketches: SketchColumns) -> Rows:
         """The static embedding of each text, of length 1 (or 0 for a text without words)."""

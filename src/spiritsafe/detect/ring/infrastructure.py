@@ -16,7 +16,7 @@ from spiritsafe.detect.types import Ring
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spiritsafe.detect.types import Link, LinkKind, LinkTable
+    from spiritsafe.detect.types import Basis, Link, LinkKind, LinkTable
 
 LEAST_GROUP = 5
 """What an honest company may hold where nothing is known of companies."""
@@ -35,6 +35,7 @@ class Infrastructure:
 
     name = "infrastructure"
     version = 1
+    basis: Basis = "shared"
 
     def links(self, table: LinkTable) -> list[Link]:
         """One link a value that several accounts share and few others would share by chance."""

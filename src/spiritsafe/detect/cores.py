@@ -1,0 +1,111 @@
+"""What accounts asked about, as a sample that can be compared between accounts: the cores of their prompts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    from spiritsafe.detect.types import BoolArray, HashArray, IntArray
+
+MOST_CORES = 512
+"""Cores kept of one account, those with the smallest digests: 8 KiB. Accounts keep the same ones of what both asked."""
+
+_LOOSE = 1 << 20
+
+
+class Sample(NamedTuple):
+    """``account``, ``core`` and ``times`` (exchanges), sorted by account and core, each pair once."""
+
+    account: IntArray
+    core: HashArray
+    times: IntArray
+
+    def where(self, kept: BoolArray) -> Sample:
+        """Some of its rows."""
+        return Sample(self.account[kept], self.core[kept], self.times[kept])
+
+    def beside(self, other: Sample, first: int) -> Sample:
+        """Both; the other's account 0 is number ``first``."""
+        return Sample(
+            np.concatenate([self.account, other.account + first]),
+            np.concatenate([self.core, other.core]),
+            np.concatenate([self.times, other.times]),
+        )
+
+
+class CoresState(msgspec.Struct, frozen=True, kw_only=True):
+    """Cores as they are stored: little-endian int32, uint64, int32."""
+
+    account: bytes
+    core: bytes
+    count: bytes
+
+
+class Cores:
+    """The same whatever the order of ``learn``, save that the counts of an account's 512th core may run behind."""
+
+    def __init__(self) -> None:
+        self._loose: list[Sample] = []
+        self._waiting = 0
+        self._held = Sample(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64))
+
+    def learn(self, account: IntArray, core: HashArray) -> None:
+        """Take in one core an exchange."""
+        self._loose.append(Sample(account, core, np.ones(len(account), dtype=np.int64)))
+        self._waiting += len(account)
+        if self._waiting > _LOOSE:
+            self._settle()
+
+    def merge(self, other: Cores, first: int = 0) -> None:
+        """Take in what another saw, whose account 0 is number ``first`` here."""
+        account, core, times = other.sample()
+        self._loose.append(Sample(account + first, core, times))
+        self._settle()
+
+    def sample(self) -> Sample:
+        """What is kept."""
+        self._settle()
+        return self._held
+
+    def state(self) -> CoresState:
+        """All that ``from_state`` needs."""
+        account, core, times = self.sample()
+        return CoresState(
+            account=account.astype("<i4").tobytes(),
+            core=core.astype("<u8").tobytes(),
+            count=times.astype("<i4").tobytes(),
+        )
+
+    @classmethod
+    def from_state(cls, state: CoresState) -> Cores:
+        """The cores whose ``state`` this was."""
+        made = cls()
+        made._held = Sample(
+            np.frombuffer(state.account, dtype="<i4").astype(np.int64),
+            np.frombuffer(state.core, dtype="<u8").astype(np.uint64),
+            np.frombuffer(state.count, dtype="<i4").astype(np.int64),
+        )
+        return made
+
+    def _settle(self) -> None:
+        if not self._loose:
+            return
+        parts = [self._held, *self._loose]
+        self._loose, self._waiting = [], 0
+        account = np.concatenate([part.account for part in parts])
+        core = np.concatenate([part.core for part in parts])
+        times = np.concatenate([part.times for part in parts])
+        if not len(account):
+            return
+        order = np.lexsort((core, account))
+        account, core, times = account[order], core[order], times[order]
+        fresh = np.ones(len(account), dtype=bool)
+        fresh[1:] = (account[1:] != account[:-1]) | (core[1:] != core[:-1])
+        starts = np.flatnonzero(fresh)
+        account, core, times = account[starts], core[starts], np.add.reduceat(times, starts)
+        first = np.searchsorted(account, account, side="left")
+        kept = np.arange(len(account)) - first < MOST_CORES
+        self._held = Sample(account, core, times).where(kept)

@@ -1,0 +1,97 @@
+"""From scores and rings to findings: who is spelt out, with which evidence, and what each member is named for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spiritsafe.detect.judge import Scored, accused, pooled, together
+from spiritsafe.detect.ring.pairs import LEAST_MEMBERS
+from spiritsafe.detect.types import Evaluation, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from spiritsafe.detect.tenant import Tenant
+    from spiritsafe.detect.types import Ring
+    from spiritsafe.stats.result import Evidence
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """``scored`` has a row for each of ``names``; ``accounts`` are all that were seen, also those that asked too
+    little to be scored: all of them could have been found.
+    """
+
+    names: Sequence[str]
+    scored: Sequence[Scored]
+    granted: frozenset[str]
+    accounts: int
+    because: str
+
+
+def findings(judged: Judged, rings: Sequence[Ring], tenants: Mapping[str, Tenant], notable: float) -> Evaluation:
+    """Accounts and rings with at least ``notable`` (log10) in some family."""
+    rows = {name: row for row, name in enumerate(judged.names)}
+    found = _accounts(judged, tenants, notable)
+    tested = judged.accounts
+    for ring in rings:
+        members = [name for name in ring.accounts if name in rows]
+        if len(members) < LEAST_MEMBERS:
+            continue
+        tested += 1
+        evidence = _evidence(judged, ring, rows)
+        if max(item.result.log10_e for item in evidence) >= notable:
+            who = tuple(ring.reasons) if ring.reasons else accused(ring, judged.scored, rows)
+            found.append(_ring(ring, evidence, who, judged.granted, tenants))
+    return Evaluation(findings=tuple(found), tested=tested, because=(judged.because,))
+
+
+def _evidence(judged: Judged, ring: Ring, rows: Mapping[str, int]) -> tuple[Evidence, ...]:
+    """That of what the members share, and of the members themselves, pooled as what they were found by allows."""
+    if ring.basis == "shared":
+        at = np.array([rows[name] for name in ring.accounts if name in rows], dtype=np.int64)
+        return (*(scored.ring(at, ring) for scored in judged.scored), together(ring))
+    return (*ring.evidence, *(pooled(scored, ring, rows) for scored in judged.scored))
+
+
+def _accounts(judged: Judged, tenants: Mapping[str, Tenant], notable: float) -> list[Finding]:
+    names, scored = judged.names, judged.scored
+    everyone = np.arange(len(names))
+    wealth = np.max([s.log10_e(everyone) for s in scored], axis=0) if len(names) and scored else np.zeros(0)
+    shown = np.flatnonzero(wealth >= notable)
+    who = [names[row] for row in shown.tolist()]
+    told = zip(*(s.accounts(shown, who) for s in scored), strict=True) if who else ()
+    return [
+        Finding(
+            subject=name,
+            subject_kind="account",
+            accounts=(name,),
+            accused=(name,),
+            evidence=evidence,
+            models=tuple(sorted(tenants[name].models)),
+        )
+        for name, evidence in zip(who, told, strict=True)
+    ]
+
+
+def _ring(
+    ring: Ring,
+    evidence: tuple[Evidence, ...],
+    who: tuple[str, ...],
+    granted: frozenset[str],
+    tenants: Mapping[str, Tenant],
+) -> Finding:
+    accounts = tuple(name for name in ring.accounts if name not in granted)
+    return Finding(
+        subject=ring.ring_id,
+        subject_kind="ring",
+        accounts=accounts,
+        accused=tuple(name for name in who if name not in granted),
+        evidence=evidence,
+        models=tuple(sorted(set().union(*(tenants[name].models for name in accounts)))),
+        links=ring.links,
+        reasons={name: why for name, why in ring.reasons.items() if name not in granted},
+    )

@@ -1,0 +1,93 @@
+"""When accounts asked: how many exchanges in each hour, as columns for all accounts together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    from spiritsafe.detect.types import FloatArray, IntArray
+
+HOUR = 3600.0
+MOST_HOURS = 28 * 24
+"""Four weeks: what lies further back is dropped, so that an account takes at most 8 KiB."""
+
+_AHEAD = 48
+_LOOSE = 1 << 20
+
+
+class MomentsState(msgspec.Struct, frozen=True, kw_only=True):
+    """Moments as they are stored: little-endian int32, int32, int32."""
+
+    account: bytes
+    hour: bytes
+    count: bytes
+
+
+class Moments:
+    """``account`` (a number of the caller's), ``hour`` (since 1970) and ``count`` (exchanges), sorted, each pair once.
+
+    Order and repetition of ``learn`` don't matter: late events count where they belong, if that is not too long ago.
+    """
+
+    def __init__(self) -> None:
+        self._loose: list[tuple[IntArray, IntArray]] = []
+        self._waiting = 0
+        self._keys = np.zeros(0, dtype=np.int64)
+        self._counts = np.zeros(0, dtype=np.int64)
+
+    def learn(self, account: IntArray, seconds: FloatArray) -> None:
+        """Count exchanges; those without a time, or before 1970, count for nothing."""
+        hour = np.floor(np.nan_to_num(seconds, nan=-1.0) / HOUR)
+        known = (hour >= 0.0) & (hour < 2.0**31)
+        keys, counts = np.unique(account[known] << 32 | hour[known].astype(np.int64), return_counts=True)
+        self._loose.append((keys, counts.astype(np.int64)))
+        self._waiting += len(keys)
+        if self._waiting > _LOOSE:
+            self._settle()
+
+    def merge(self, other: Moments, first: int = 0) -> None:
+        """Take in what another saw, whose account 0 is number ``first`` here."""
+        other._settle()
+        self._loose.append((other._keys + (first << 32), other._counts))
+        self._settle()
+
+    def columns(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Accounts, hours and counts."""
+        self._settle()
+        return self._keys >> 32, self._keys & 0xFFFFFFFF, self._counts
+
+    def state(self) -> MomentsState:
+        """All that ``from_state`` needs."""
+        held = [column.astype("<i4").tobytes() for column in self.columns()]
+        return MomentsState(account=held[0], hour=held[1], count=held[2])
+
+    @classmethod
+    def from_state(cls, state: MomentsState) -> Moments:
+        """The moments whose ``state`` this was."""
+        made = cls()
+        account, hour, count = (
+            np.frombuffer(held, dtype="<i4").astype(np.int64) for held in (state.account, state.hour, state.count)
+        )
+        made._keys, made._counts = account << 32 | hour, count
+        return made
+
+    def _settle(self) -> None:
+        if not self._loose:
+            return
+        keys = np.concatenate([self._keys, *(k for k, _ in self._loose)])
+        counts = np.concatenate([self._counts, *(c for _, c in self._loose)])
+        self._loose, self._waiting = [], 0
+        if not len(keys):
+            return
+        order = np.argsort(keys, kind="stable")
+        keys, counts = keys[order], counts[order]
+        starts = np.flatnonzero(np.diff(keys, prepend=-1))
+        self._keys, self._counts = keys[starts], np.add.reduceat(counts, starts)
+        hour = self._keys & 0xFFFFFFFF
+        # A clock that runs years ahead must not push out what all others did: the end is where all but 1/1000 lies.
+        end = int(np.quantile(hour, 0.999, method="higher"))
+        kept = (hour > end - MOST_HOURS) & (hour <= end + _AHEAD)
+        self._keys, self._counts = self._keys[kept], self._counts[kept]

@@ -1,0 +1,233 @@
+"""Customers that are busy at the same moments, moments at which others are not."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from spiritsafe.detect.ring.communities import communities
+from spiritsafe.detect.ring.customers import customers
+from spiritsafe.detect.ring.rhythm import Crowd, Rhythm, crowd_of, rhythm
+from spiritsafe.detect.ring.stars import Stars, stars
+from spiritsafe.detect.types import Ring
+from spiritsafe.stats.evalues import calibrate_mixture
+from spiritsafe.stats.logs import p_from_log10
+from spiritsafe.stats.result import Evidence, Exact, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from spiritsafe.detect.types import Basis, FloatArray, IntArray, Link, LinkTable
+
+LEAST_EXCHANGES = 48
+LEAST_CUSTOMERS = 3
+LEVEL = -3.0
+"""log10 of the chance that any such group forms in the whole log by accident."""
+
+GUARD_HOURS, GUARD_DAYS = 1.25, 1.15
+"""By how much correlations are shrunk: the farthest of 2.8 million pairs of honest customers of the traffic simulator
+are 1.2 and 1.1 times as far out as normal ones would be (docs/log.md).
+"""
+
+OWN = 1.64
+STRANGER = 6.5
+"""How many standard errors a member's own moments must agree with the others', and those of somebody new."""
+
+_WEEK = 7
+_SATURDAY = 2
+_MOST_DAYS = 28
+_BLOCK = 4096
+_NULL = (
+    "each customer is busy at moments of its own, its daily habits and everybody's moments apart: those of one say"
+    " nothing about those of another"
+)
+
+
+class _Group(NamedTuple):
+    members: IntArray
+    log10_p: float
+    by: str
+
+
+class Lockstep:
+    """Rings of customers in step, by the hour or by the day.
+
+    What is compared is what is left of a customer's hours when its days' totals, its hours of the day, weekends,
+    the time before it came, and the hours in which everyone was busy are taken out (``rhythm``). Its sources of error
+    are customers with the same irregular calendar, such as a holiday that only some keep.
+    """
+
+    name = "lockstep"
+    version = 1
+    basis: Basis = "when"
+
+    def links(self, table: LinkTable) -> list[Link]:
+        """None: being busy at the same time is no value that could be shared."""
+        return []
+
+    def rings(self, links: Sequence[Link], table: LinkTable, honest_group: int | None = None) -> list[Ring]:
+        """One ring a community of customers in step; its evidence is of the family ``when``."""
+        if table.moments is None:
+            return []
+        account, hour, count = table.moments.columns()
+        known = account < len(table.accounts)
+        account, hour, count = account[known], hour[known], count[known]
+        if not len(account):
+            return []
+        of = customers(table)
+        clock = _Clock.of(hour)
+        busy = np.flatnonzero(np.bincount(of[account], weights=count, minlength=of.max() + 1) >= LEAST_EXCHANGES)
+        if len(busy) < LEAST_CUSTOMERS:
+            return []
+        log = _Log(account, hour, count, clock)
+        whole = log.counts(busy, of)
+        crowd = crowd_of(whole, clock.weekend)
+        found = rhythm(whole, crowd)
+        return [_ring(group, found, crowd, log, of, busy, table) for group in _groups(found, table.looks)]
+
+
+class _Log(NamedTuple):
+    account: IntArray
+    hour: IntArray
+    times: IntArray
+    clock: _Clock
+
+    def counts(self, which: IntArray, of: IntArray) -> NDArray[np.float32]:
+        """Exchanges [rows, days, 24] of the sorted numbers ``which``, account i counting for ``of[i]``."""
+        number = of[self.account]
+        row = np.minimum(np.searchsorted(which, number), len(which) - 1)
+        kept = (which[row] == number) & (self.hour >= self.clock.first * 24)
+        cells = self.clock.days * 24
+        cell = row[kept] * cells + self.hour[kept] - self.clock.first * 24
+        flat = np.bincount(cell, weights=self.times[kept], minlength=len(which) * cells)
+        return flat.reshape(len(which), self.clock.days, 24).astype(np.float32)
+
+
+class _Clock(NamedTuple):
+    first: int
+    days: int
+    weekend: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, hour: IntArray) -> _Clock:
+        last = int(hour.max()) // 24
+        first = max(int(hour.min()) // 24, last - _MOST_DAYS + 1)
+        # 1970-01-01 was a Thursday.
+        weekend = (np.arange(first, last + 1) - _SATURDAY) % _WEEK < 2
+        return cls(first, last - first + 1, weekend)
+
+
+def _groups(found: Rhythm, looks: int) -> list[_Group]:
+    """Communities of rows in step, by hours first; a row is in one of them."""
+    # Hours and days were both looked at, and this time is not the first.
+    price = math.log10(2.0 * looks)
+    hours = stars(found.hours, found.hour_width, GUARD_HOURS, LEVEL)
+    uneven = np.flatnonzero(found.uneven)
+    days = stars(found.days[uneven], found.day_width[uneven], GUARD_DAYS, LEVEL)
+    groups = _communities(hours, len(found.hours), "hour", price)
+    taken = {int(row) for group in groups for row in group.members}
+    for group in _communities(days, len(uneven), "day", price):
+        members = uneven[group.members]
+        rest = np.array([row for row in members.tolist() if row not in taken], dtype=np.int64)
+        if len(rest) >= LEAST_CUSTOMERS and len(rest) > len(members) / 2:
+            groups.append(_Group(rest, group.log10_p, group.by))
+    return groups
+
+
+def _communities(found: Stars, rows: int, by: str, price: float) -> list[_Group]:
+    """Leiden communities of the rays of significant stars; ``price`` (log10) is for the looks that were taken."""
+    groups = []
+    for members in communities(found.left, found.right, rows):
+        best = float(found.log10_p[members].min()) + price
+        if len(members) >= LEAST_CUSTOMERS and best <= LEVEL:
+            groups.append(_Group(members, best, by))
+    return groups
+
+
+def _ring(
+    group: _Group, found: Rhythm, crowd: Crowd, log: _Log, of: IntArray, busy: IntArray, table: LinkTable
+) -> Ring:
+    """The ring of one community: its customers' accounts, and others that keep its time."""
+    rows = (found.hours if group.by == "hour" else found.days)[group.members]
+    inside = np.isin(of, busy[group.members])
+    z = _agreement(group, rows, crowd, log, of, busy)
+    named = np.array([bool(name) for name in table.accounts])
+    who = np.flatnonzero(named & (inside | (z >= STRANGER)))
+    reasons = {
+        table.accounts[at]: f"its own busy {group.by}s agree with the others' by {z[at]:.1f} standard errors"
+        for at in who.tolist()
+        if z[at] >= OWN
+    }
+    parts: dict[int, list[str]] = {}
+    for at in who.tolist():
+        parts.setdefault(int(of[at]), []).append(table.accounts[at])
+    members = tuple(sorted(table.accounts[at] for at in who.tolist()))
+    r = rows @ rows.T
+    middle = float(np.median(r[np.triu_indices(len(r), 1)]))
+    because = (
+        (
+            f"{len(members)} accounts of {len(parts)} customers are busy in the same {group.by}s, when others are not:"
+            f" what is left of their {group.by}s besides their own habits correlates by {middle:.2f} (chance alone: 0)"
+        ),
+        f"such a group forms by chance in one log in 10^{-group.log10_p:.0f}",
+        "it would be cleared by a common cause that others do not have, such as one scheduler sold to all of them",
+    )
+    ring_id = f"ring-step-{min(members)}" if members else "ring-step"
+    return Ring(
+        ring_id=ring_id,
+        accounts=members,
+        kinds=("rhythm",),
+        links=(),
+        log10_p=group.log10_p,
+        honest_group=max((len(names) for names in parts.values()), default=1),
+        because=because,
+        basis="when",
+        customers=tuple(tuple(sorted(names)) for names in parts.values()),
+        evidence=(_evidence(ring_id, group, middle, len(parts), because),),
+        reasons=reasons,
+    )
+
+
+def _agreement(
+    group: _Group, members: NDArray[np.float32], crowd: Crowd, log: _Log, of: IntArray, busy: IntArray
+) -> FloatArray:
+    """z of the correlation of each account's own rhythm with the sum of the members', its own customer left out."""
+    total = members.sum(axis=0)
+    place = np.full(int(of.max()) + 1, -1, dtype=np.int64)
+    place[busy[group.members]] = np.arange(len(members))
+    z = np.zeros(len(of))
+    itself = np.arange(len(of))
+    for start in range(0, len(of), _BLOCK):
+        block = itself[start : start + _BLOCK]
+        own = rhythm(log.counts(block, itself), crowd)
+        rows, width = (own.hours, own.hour_width) if group.by == "hour" else (own.days, own.day_width)
+        mine = place[of[block]]
+        target = total - np.where(mine[:, None] >= 0, members[mine], 0.0)
+        r = np.einsum("ij,ij->i", rows, target) / np.maximum(np.linalg.norm(target, axis=1), 1e-9)
+        z[block] = np.arctanh(np.clip(r, -0.9999, 0.9999)) * np.sqrt(np.maximum(width - 3.0, 0.0))
+    return z
+
+
+def _evidence(ring_id: str, group: _Group, middle: float, parties: int, because: tuple[str, ...]) -> Evidence:
+    log10_p = max(group.log10_p, -300.0)
+    return Evidence(
+        family="when",
+        result=Result(
+            name="lockstep",
+            version=1,
+            subject=ring_id,
+            null=_NULL,
+            statistic=-group.log10_p,
+            p_value=p_from_log10(group.log10_p),
+            log10_e=calibrate_mixture(log10_p),
+            n=parties,
+            unit="customers",
+            effect=middle,
+            method=Exact(distribution=f"binomial tail of Fisher's z by the {group.by}, guarded"),
+            because=because,
+        ),
+    )

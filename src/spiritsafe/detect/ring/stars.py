@@ -1,0 +1,87 @@
+"""Whether more of the others point the same way as one of them than independence allows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import special, stats
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spiritsafe.detect.types import FloatArray, IntArray
+
+MOST = 256
+"""Of one row's neighbours, so many are looked at: a larger group shows as many stars that overlap."""
+
+_BLOCK = 1024
+
+
+class Stars(NamedTuple):
+    """``log10_p`` [n]: the chance that any such group forms around a row. ``size`` [n]: the rays that make it so small.
+    ``left``, ``right``: the rays of all significant stars.
+    """
+
+    log10_p: FloatArray
+    size: IntArray
+    left: IntArray
+    right: IntArray
+
+
+def stars(rows: NDArray[np.float32], width: FloatArray, guard: float, level: float) -> Stars:
+    """Look for rows that many others are close to. ``rows`` [n, d] have length 1, or 0 for those that say nothing.
+
+    The null: each row points in a direction of its own, free in ``width`` dimensions, independent of the others. Then,
+    given one row, the correlations with the others are independent, and z = atanh(r) sqrt(width - 3) is close to
+    normal (Fisher); z / ``guard`` is read as normal, to stay on the safe side of tails that are a little heavier. Of
+    the sorted p-values, the k-th says that k rows are at least so close; its binomial tail is bounded by the Poisson
+    terms, and every k that could have been picked counts, and so does every row (Berk & Jones 1979; Bonferroni).
+    """
+    n = len(rows)
+    most = min(MOST, n - 1)
+    log10_p, size = np.zeros(n), np.zeros(n, dtype=np.int64)
+    if most < 1:
+        return Stars(log10_p, size, size[:0], size[:0])
+    root = np.sqrt(np.maximum(width - 3.0, 0.0))
+    said = (rows != 0).any(axis=1)
+    left, right = [], []
+    for start in range(0, n, _BLOCK):
+        at = np.arange(start, min(start + _BLOCK, n))
+        near, z = _nearest(rows, root, at, most)
+        best, picked = _berk_jones(z / guard, int(said.sum()))
+        log10_p[at] = np.minimum(0.0, best + math.log10(max(int(said.sum()), 1)))
+        size[at] = picked
+        sure = np.flatnonzero(log10_p[at] <= level)
+        for row in sure.tolist():
+            left.append(np.full(picked[row], at[row]))
+            right.append(near[row, : picked[row]])
+    none = np.zeros(0, dtype=np.int64)
+    return Stars(log10_p, size, np.concatenate([none, *left]), np.concatenate([none, *right]))
+
+
+def _nearest(rows: NDArray[np.float32], root: FloatArray, at: IntArray, most: int) -> tuple[IntArray, FloatArray]:
+    """For each row of ``at``, the ``most`` others with the highest z, the highest first."""
+    r = np.clip(rows[at] @ rows.T, -0.9999, 0.9999)
+    z = np.arctanh(r) * np.minimum(root[at, None], root[None, :])
+    z[np.arange(len(at)), at] = -np.inf
+    near = np.argpartition(-z, most - 1, axis=1)[:, :most]
+    order = np.argsort(-np.take_along_axis(z, near, axis=1), axis=1, kind="stable")
+    near = np.take_along_axis(near, order, axis=1)
+    return near.astype(np.int64), np.take_along_axis(z, near, axis=1).astype(np.float64)
+
+
+def _berk_jones(z: FloatArray, n: int) -> tuple[FloatArray, IntArray]:
+    """log10 of the smallest tail over k, all k counted, and the k."""
+    ln_p = stats.norm.logsf(z)
+    k = np.arange(1, z.shape[1] + 1)
+    ln_mean = ln_p + math.log(max(n - 1, 1))
+    ratio = np.exp(np.minimum(ln_mean, 50.0)) / (k + 1)
+    # sum over j >= k of mean^j / j! <= mean^k / k! / (1 - mean / (k + 1))
+    tail = k * ln_mean - special.gammaln(k + 1) - np.log1p(-np.minimum(ratio, 0.999))
+    tail = np.where(ratio < 0.5, tail, 0.0)
+    best = tail.argmin(axis=1)
+    lowest = np.take_along_axis(tail, best[:, None], axis=1)[:, 0] + math.log(z.shape[1])
+    found = np.minimum(lowest, 0.0)
+    return found / math.log(10.0), np.where(found < 0.0, best + 1, 0).astype(np.int64)
