@@ -110,6 +110,8 @@ class Watch:
 
     def learn_permitted(self, batch: Batch) -> None:
         """Take in what was asked under grants."""
+        if not len(batch):
+            return
         asked = batch.prompt >= 0
         names = np.array([digest("account", name) & 0x7FFFFFFF for name in batch.accounts], dtype=np.int64)
         self._permitted.learn(names[batch.owner[asked]], batch.prompts.core[batch.prompt[asked]])
