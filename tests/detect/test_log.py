@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spiritsafe.detect.features import Batch
-from spiritsafe.detect.log import MOST_PROMPTS, Log, last_user, open_log
+from spiritsafe.detect import log as logs
+from spiritsafe.detect.log import Log, open_log
 from spiritsafe.errors import InputError
 from spiritsafe.record.exchange import Exchange, Message
 from spiritsafe.record.log import SealedLog
@@ -21,21 +19,13 @@ PARTS = frozenset({"embedding", "ngrams"})
 TIME = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-def grant(account: str, model: str = "*", expires: datetime | None = None) -> Grant:
-    return Grant(grant_id="g", account_id=account, model=model, purpose="distil", by="x", created=TIME, expires=expires)
-
-
 def write(path: Path, **columns: object) -> str:
     pl.DataFrame(columns).write_parquet(path)
     return str(path)
 
 
-def batches(log: Log, *grants: Grant, sample: bool = False) -> list[Batch]:
-    return [batch for _, batch in log.batches(PARTS, grants, sample=sample)]
-
-
 def asked(log: Log, *grants: Grant) -> int:
-    return sum(int((batch.prompt >= 0).sum()) for batch in batches(log, *grants))
+    return sum(int((batch.prompt >= 0).sum()) for _, batch in log.batches(PARTS, grants))
 
 
 def test_files_patterns_and_folders_are_read(tmp_path: Path) -> None:
@@ -45,7 +35,6 @@ def test_files_patterns_and_folders_are_read(tmp_path: Path) -> None:
     for given in (str(tmp_path), str(tmp_path / "*.parquet")):
         log = open_log([given])
         assert log.rows == 4
-        assert log.accounts() == ["a", "b"]
         assert asked(log) == 4
 
 
@@ -62,7 +51,6 @@ def test_a_data_folder_with_a_sealed_record_is_read(tmp_path: Path) -> None:
         log = open_log([str(given)])
         assert log.rows == 3
         assert asked(log) == 2
-        assert log.accounts() == ["a0", "a1", "a2"]
 
 
 def test_a_missing_file_and_an_empty_folder_are_named(tmp_path: Path) -> None:
@@ -94,79 +82,39 @@ def test_a_log_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         open_log([str(tmp_path / "a.parquet")])
 
 
-def test_any_subset_of_columns_will_do_and_nulls_everywhere(tmp_path: Path) -> None:
-    path = write(
-        tmp_path / "a.parquet",
-        account_id=["a", None, "b", "c"],
-        prompt=["hello", "lost", None, ""],
-        time=[None, TIME, None, None],
-        payment=[None, "p", None, "p"],
-        client=pl.Series([None] * 4, dtype=pl.String),
-    )
-    log = open_log([path])
-    assert asked(log) == 1
-    assert log.accounts() == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize(
-    "times",
-    [
-        [datetime(2026, 3, 2, 1)],  # noqa: DTZ001
-        pl.Series(["2026-03-02T01:00:00Z"]),
-        pl.Series(["2026-03-02T02:00:00+01:00"]),
-        pl.Series([datetime(2026, 3, 2, 1)]).dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Tokyo"),  # noqa: DTZ001
-        pl.Series([datetime(2026, 3, 2, 1)]).cast(pl.Datetime("ms")),  # noqa: DTZ001
-    ],
-)
-def test_times_in_any_form_are_utc(tmp_path: Path, times: object) -> None:
-    path = write(tmp_path / "a.parquet", account_id=["a"], prompt=["x"], time=times)
-    assert batches(open_log([path]))[0].seconds[0] == (TIME + timedelta(hours=1)).timestamp()
-
-
-def test_times_that_cannot_be_read_are_unknown(tmp_path: Path) -> None:
-    for times in (["yesterday"], [12]):
-        path = write(tmp_path / "a.parquet", account_id=["a"], prompt=["x"], time=times)
-        assert np.isnan(batches(open_log([path]))[0].seconds).all()
-
-
-def test_messages_stand_for_a_prompt(tmp_path: Path) -> None:
-    turns = [
-        {"role": "user", "content": "first"},
-        {"role": "assistant", "content": "ok"},
-        {"role": "user", "content": "last"},
+def test_row_groups_are_gathered_into_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pl.DataFrame({"account_id": [f"a{i}" for i in range(100)], "prompt": ["x"] * 100})
+    frame.write_parquet(tmp_path / "a.parquet", row_group_size=10)
+    monkeypatch.setattr(logs, "PARTITION", 35)
+    log = open_log([str(tmp_path / "a.parquet")])
+    assert [(p.first, p.rows, p.groups) for p in log.partitions] == [
+        (0, 30, (0, 1, 2)),
+        (30, 30, (3, 4, 5)),
+        (60, 30, (6, 7, 8)),
+        (90, 10, (9,)),
     ]
-    assert last_user(turns) == last_user(json.dumps(turns)) == "last"
-    assert last_user([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image"}]}]) == "a"
-    for odd in (None, "nonsense", [], [{"role": "assistant", "content": "x"}], 7, [{"role": "user", "content": 3}]):
-        assert last_user(odd) is None
-    for messages in ([turns], [json.dumps(turns)]):
-        assert asked(open_log([write(tmp_path / "a.parquet", account_id=["a"], messages=messages)])) == 1
+    assert asked(log) == 100
 
 
-def test_what_a_grant_covers_is_left_out(tmp_path: Path) -> None:
-    hours = [TIME.replace(tzinfo=None) + timedelta(hours=h) for h in (0, 1, 2, 3)]
-    path = write(
-        tmp_path / "a.parquet",
-        account_id=["a", "a", "a", "b"],
-        model=["small", "large", None, "small"],
-        prompt=["v", "w", "x", "y"],
-        time=hours,
-    )
+def test_a_file_without_a_row_has_no_partition(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", account_id=pl.Series([], dtype=pl.String), prompt=[])
     log = open_log([path])
-    assert asked(log) == 4
-    assert asked(log, grant("a")) == 1
-    assert asked(log, grant("a", "small")) == 2
-    assert asked(log, grant("a", expires=TIME + timedelta(hours=2))) == 2
-    assert asked(log, grant("c")) == 4
-    assert log.accounts() == ["a", "b"]
+    assert log.rows == 0
+    assert log.partitions == ()
 
 
-def test_an_account_that_floods_is_sampled_and_the_others_are_not(tmp_path: Path) -> None:
-    words = [f"{a}{b}{c}" for a in "bcdfghklmnprst" for b in "aeiou" for c in "bcdfghklmnprst"]
-    flood = [f"{one} {two}" for one in words[:100] for two in words[100:130]]
-    path = write(tmp_path / "a.parquet", account_id=["a"] * len(flood) + ["b"] * 40, prompt=[*flood, *words[:40]])
-    batch = batches(open_log([path]), sample=True)[0]
-    seen = batch.prompt >= 0
-    a = batch.accounts.index("a")
-    assert MOST_PROMPTS * 0.7 < seen[batch.owner == a].sum() < MOST_PROMPTS * 1.4
-    assert seen[batch.owner != a].all()
+@pytest.mark.parametrize("left", [0, 3, 0.5])
+def test_an_empty_or_cut_off_file_is_named(tmp_path: Path, left: float) -> None:
+    path = Path(write(tmp_path / "a.parquet", account_id=["a"] * 50, prompt=["x"] * 50))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(left * len(whole)) if left < 1 else int(left)])
+    with pytest.raises(InputError, match="cut off") as caught:
+        open_log([str(path)])
+    assert caught.value.where == str(path)
+
+
+def test_columns_that_hold_no_plain_value_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", account_id=["a"], prompt=["x"], payment=[{"card": 1}], client=[["a"]])
+    with pytest.raises(InputError, match=r"payment \(struct<card: int64>\), client \(") as caught:
+        open_log([path])
+    assert "leave the column out" in caught.value.remedy

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 
+from spiritsafe.detect import scan as scanning
 from spiritsafe.detect.calibrate import reference_of, reference_of_frame
+from spiritsafe.detect.engine.local import Local
 from spiritsafe.detect.log import Log, open_log
-from spiritsafe.detect.scan import collect, scan
+from spiritsafe.detect.scan import Scanned, collect, scan
 from spiritsafe.detect.types import Evaluation
 from spiritsafe.stats.evalues import partial_conjunction
 from spiritsafe.store.models import Grant
@@ -66,3 +70,97 @@ def test_a_permitted_ring_is_not_looked_at(log: Log) -> None:
 def test_a_log_can_become_a_reference(log: Log) -> None:
     made = reference_of(collect(log), made=MADE, source="log")
     assert made.accounts > 250
+
+
+def answer(found: Scanned) -> bytes:
+    return msgspec.json.encode((found.evaluation, found.accounts, found.exchanges, found.notes))
+
+
+@pytest.fixture(scope="module")
+def days(traffic: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("days")
+    for day, part in enumerate(traffic.iter_slices(-(-traffic.height // 4))):
+        part.write_parquet(folder / f"day-{day}.parquet")
+    return folder
+
+
+def test_processes_and_steps_do_not_change_the_answer(days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = open_log([str(days)])
+    monkeypatch.setattr(scanning, "_buckets", lambda rows: 3)
+    once = answer(scan(log))
+    engine = Local(2)
+    try:
+        assert answer(scan(log, engine=engine)) == once
+        monkeypatch.setattr(scanning, "AT_ONCE", 1)
+        assert answer(scan(log, engine=engine)) == once
+    finally:
+        engine.close()
+
+
+def test_how_accounts_are_dealt_into_buckets_changes_the_last_digits_at_most(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for buckets in (1, 5):
+        monkeypatch.setattr(scanning, "_buckets", lambda rows, n=buckets: n)
+        findings = scan(log).evaluation.findings
+        found.append({f.subject: [e.result.log10_e for e in f.evidence] for f in findings})
+    assert found[0].keys() == found[1].keys()
+    assert [e for worth in found[0].values() for e in worth] == pytest.approx(
+        [e for subject in found[0] for e in found[1][subject]], abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_yesterdays_partial_results_are_not_computed_again(
+    days: Path, traffic: pl.DataFrame, tmp_path: Path, known: bool
+) -> None:
+    reference = reference_of_frame(traffic.head(4000), made=MADE, source="x") if known else None
+    paths = [str(path) for path in sorted(days.iterdir())]
+    whole = scan(open_log(paths), reference=reference)
+    assert whole.resumed == 0
+    read: list[int] = []
+    for upto in range(2, 5):
+        found = scan(open_log(paths[:upto]), reference=reference, partials=tmp_path, report=read.append)
+        assert found.resumed == (0 if upto == 2 else open_log(paths[: upto - 1]).rows)
+    assert answer(found) == answer(whole)
+    assert len(list(tmp_path.iterdir())) == 2
+    again = scan(open_log(paths), reference=reference, partials=tmp_path)
+    assert again.resumed == whole.exchanges
+    assert answer(again) == answer(whole)
+
+
+def test_damaged_partial_results_are_computed_again(days: Path, tmp_path: Path) -> None:
+    log = open_log([str(days)])
+    whole = scan(log, partials=tmp_path)
+    for path in tmp_path.rglob("00000"):
+        path.write_bytes(b"nonsense")
+    again = scan(log, partials=tmp_path)
+    assert again.resumed == 0
+    assert answer(again) == answer(whole)
+
+
+def test_a_file_given_twice_is_read_once_and_said(days: Path, tmp_path: Path) -> None:
+    paths = [str(path) for path in sorted(days.iterdir())]
+    copy = tmp_path / "copy.parquet"
+    copy.write_bytes((days / "day-1.parquet").read_bytes())
+    whole, more = scan(open_log(paths)), scan(open_log([*paths, str(copy), paths[0]]))
+    assert more.evaluation == whole.evaluation
+    assert more.exchanges == whole.exchanges
+    assert [note.split(" holds")[0] for note in more.notes] == [str(copy), paths[0]]
+
+
+def test_rows_that_come_again_in_another_file_count_once_and_are_counted(
+    days: Path, traffic: pl.DataFrame, tmp_path: Path
+) -> None:
+    traffic.slice(1000, 500).write_parquet(tmp_path / "again.parquet")
+    whole, more = scan(open_log([str(days)])), scan(open_log([str(days), str(tmp_path / "again.parquet")]))
+    assert more.evaluation == whole.evaluation
+    assert more.notes == ("500 exchanges came twice and were counted once",)
+
+
+def test_a_log_without_a_row_finds_nobody(tmp_path: Path) -> None:
+    pl.DataFrame({"account_id": pl.Series([], dtype=pl.String), "prompt": []}).write_parquet(tmp_path / "a.parquet")
+    found = scan(open_log([str(tmp_path)]))
+    assert found.accounts == []
+    assert found.evaluation.findings == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Verdict = Literal["clear", "watch", "flag"]
 
 SHOWN = 20
+SMALL = 200_000
 
 
 class AccountLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +91,11 @@ def scan(
     logs: Annotated[list[str], typer.Argument(metavar="LOG...", help="Parquet files, patterns, or data folders.")],
     grants: Annotated[Path | None, typer.Option(help="Permits to distil: a JSON list.")] = None,
     reference: Annotated[Path | None, typer.Option(help="Honest traffic to compare with; else the log itself.")] = None,
+    engine: Annotated[str, typer.Option(help="What it runs on: local (processes) or ray.")] = "local",
+    workers: Annotated[int | None, typer.Option(help="How many tasks at once; else one a core.")] = None,
+    partials: Annotated[
+        Path | None, typer.Option(help="Keep what was learnt here, for tomorrow; else beside the reference.")
+    ] = None,
     policy: Annotated[Path | None, typer.Option(help="The policy file; else the one that ships.")] = None,
     fdr: Annotated[float | None, typer.Option(help="Of all flagged, the share that may be honest.")] = None,
     save_reference: Annotated[Path | None, typer.Option(help="Make a reference of the log instead.")] = None,
@@ -101,6 +108,7 @@ def scan(
     """
     from spiritsafe.detect import reference as references
     from spiritsafe.detect import scan as detection
+    from spiritsafe.detect.engine import open_engine
     from spiritsafe.detect.log import open_log
     from spiritsafe.policy import rules as policies
 
@@ -116,8 +124,11 @@ def scan(
     if save_reference is not None:
         _save_reference(log, permits, save_reference, source=", ".join(logs))
         return
-    with progress("scan", log.rows, "exchanges") as tell:
-        scanned = detection.scan(log, grants=permits, reference=known, report=tell)
+    kept = reference.with_name(f"{reference.name}.partials") if partials is None and reference is not None else partials
+    # A process takes a second to start: a small log is read by this one.
+    runs = open_engine(engine, 1 if engine == "local" and workers is None and log.rows < SMALL else workers)
+    with progress("scan", log.rows, "exchanges") as tell, closing(runs):
+        scanned = detection.scan(log, grants=permits, reference=known, report=tell, engine=runs, partials=kept)
     report = _report(scanned, permits, rules)
     if json:
         emit_json(report)
@@ -186,7 +197,7 @@ def _report(scanned: Scanned, permits: Sequence[Grant], rules: Rules) -> ScanRep
         seconds=round(scanned.seconds, 2),
         fdr=rules.fdr,
         policy=rules.digest(),
-        because=list(scanned.evaluation.because),
+        because=[*scanned.evaluation.because, *scanned.notes],
     )
 
 
@@ -253,5 +264,5 @@ def _print(report: ScanReport) -> None:
     typer.echo(
         f"{len(flagged)} of {len(report.accounts)} accounts flagged, {len(watched)} to watch, {len(rings)} rings;"
         f" {report.exchanges:,} exchanges in {report.seconds:.1f} s; of those flagged at most {report.fdr:.1%} are"
-        f" expected to be honest; {report.because[0]}."
+        f" expected to be honest; {'; '.join(report.because)}."
     )

@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from spiritsafe.detect.engine.local import Local
+from spiritsafe.detect.fold import Fold, Folded, Split, fold, split
 from spiritsafe.detect.online import Watch
+from spiritsafe.detect.partials import Partials, digest, keys
+from spiritsafe.detect.rows import Notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from spiritsafe.detect.log import Log
+    from spiritsafe.detect.engine.types import Engine
+    from spiritsafe.detect.log import Log, Source
     from spiritsafe.detect.reference import Reference
     from spiritsafe.detect.types import Evaluation
     from spiritsafe.store.models import Grant
 
 EVERYTHING = float("-inf")
+AT_ONCE = 16
+"""Partitions that are split before their shares are learnt: what lies on the disk between the two steps."""
+
+_SPLITTING = 0.25
+"""The part of the work that splitting is, for the time estimate."""
 
 
 @dataclass(frozen=True)
 class Scanned:
-    """``accounts`` are all accounts of the log, also those that asked too little to be looked at."""
+    """``accounts`` are all accounts of the log, also those that asked too little to be looked at. ``notes`` say what
+    was odd about the log. ``resumed`` is how many exchanges were known from an earlier scan.
+    """
 
     evaluation: Evaluation
     accounts: list[str]
     exchanges: int
     seconds: float
+    notes: tuple[str, ...]
+    resumed: int
 
 
 def scan(
@@ -35,29 +53,137 @@ def scan(
     grants: Sequence[Grant] = (),
     reference: Reference | None = None,
     report: Callable[[int], None] = lambda rows: None,
+    engine: Engine | None = None,
+    partials: Path | None = None,
 ) -> Scanned:
     """Look at a log. What a grant covers is left out before anything else.
 
     With a ``reference``, accounts are compared with it, otherwise with one another. ``report`` is told how many rows
-    were read, as they are.
+    are done. ``engine`` runs the work, by default this process; the answer is the same, byte for byte. ``partials`` is
+    a folder where what was learnt is kept for a scan of the same files and more; on a cluster all nodes must see it.
     """
     began = time.perf_counter()
-    watch = Watch(reference)
-    done = 0
-    for rows, batch in log.batches(watch.parts, grants, sample=True):
-        watch.learn_batch(batch)
-        done += rows
-        report(done)
+    sources, copies = _distinct(log.sources)
+    with tempfile.TemporaryDirectory(prefix="spiritsafe-scan-", dir=partials and Partials(partials).folder) as work:
+        # A longer log that begins with the same file has as many buckets.
+        buckets = _buckets(sources[0].rows if sources else 0)
+        run = _Run(Path(work), tuple(grants), reference, engine or Local(1), report, buckets)
+        resumed = _read(run, sources, None if partials is None else Partials(partials))
+        watch = Watch(reference)
+        watch.restore(*(msgspec.msgpack.decode(path.read_bytes(), type=Folded).watch for path in run.states))
     evaluation = watch.evaluate_alone(notable=EVERYTHING) if reference is None else watch.evaluate(notable=EVERYTHING)
-    return Scanned(evaluation, log.accounts(), done, time.perf_counter() - began)
+    # In an order that doesn't depend on how accounts were dealt into buckets.
+    findings = tuple(sorted(evaluation.findings, key=lambda finding: (finding.subject_kind, finding.subject)))
+    evaluation = msgspec.structs.replace(evaluation, findings=findings)
+    report(log.rows)
+    told = (*run.notes.told(), *copies)
+    return Scanned(evaluation, sorted(run.accounts), run.rows, time.perf_counter() - began, told, resumed)
 
 
 def collect(log: Log, *, grants: Sequence[Grant] = (), report: Callable[[int], None] = lambda rows: None) -> Watch:
     """Read a log for a reference: every prompt, in the order of the log."""
     watch = Watch(collect=True)
     done = 0
-    for rows, batch in log.batches(watch.parts, grants, sample=False):
+    for rows, batch in log.batches(watch.parts, grants):
         watch.learn_batch(batch)
         done += rows
         report(done)
     return watch
+
+
+@dataclass
+class _Run:
+    """A scan at work: ``states`` are the buckets' partial results so far."""
+
+    work: Path
+    grants: tuple[Grant, ...]
+    reference: Reference | None
+    engine: Engine
+    report: Callable[[int], None]
+    buckets: int
+    states: list[Path] = field(default_factory=list)
+    rows: int = 0
+    accounts: set[str] = field(default_factory=set)
+    notes: Notes = field(default_factory=Notes)
+    steps: int = 0
+
+    def learn(self, sources: Sequence[Source]) -> None:
+        """Go on with these files."""
+        partitions = [partition for source in sources for partition in source.partitions if partition.rows]
+        for start in range(0, len(partitions), AT_ONCE):
+            here = partitions[start : start + AT_ONCE]
+            tasks = [Split(n, partition, self.grants, self.buckets, self.work) for n, partition in enumerate(here)]
+            shares: list[list[Path]] = [[] for _ in range(self.buckets)]
+            rows, before = 0, self.rows
+            for parcel in self.engine.run(split, tasks):
+                rows += parcel.rows
+                self.accounts |= parcel.accounts
+                self.notes += parcel.notes
+                for paths, path in zip(shares, parcel.shares, strict=True):
+                    paths.extend(() if path is None else (path,))
+                self.report(before + int(rows * _SPLITTING))
+            self._fold(shares, before, rows)
+            self.rows = before + rows
+
+    def _fold(self, shares: list[list[Path]], before: int, rows: int) -> None:
+        self.steps += 1
+        known: Sequence[Path | None] = self.states or [None] * len(shares)
+        after = [self.work / f"state-{self.steps}-{number:05d}" for number in range(len(shares))]
+        tasks = [
+            Fold(tuple(paths), state, target, self.reference)
+            for paths, state, target in zip(shares, known, after, strict=True)
+        ]
+        for number, twice in enumerate(self.engine.run(fold, tasks)):
+            self.notes += Notes(twice=twice)
+            for path in shares[number]:
+                path.unlink()
+            done = _SPLITTING + (1.0 - _SPLITTING) * (number + 1) / len(tasks)
+            self.report(before + int(rows * done))
+        self.states = after
+
+
+def _read(run: _Run, sources: Sequence[Source], partials: Partials | None) -> int:
+    """Read all files, from where an earlier scan ended if it kept that; returns how many rows that spared."""
+    if partials is None:
+        run.learn(sources)
+        return 0
+    names = keys(sources, run.grants, run.reference)
+    first = 0
+    for place in reversed(range(len(names))):
+        point = partials.find(names[place])
+        if point is not None:
+            first, run.states, run.rows = place + 1, partials.files(names[place], point), point.rows
+            run.accounts, run.notes = set(point.accounts), point.notes
+            break
+    resumed = run.rows
+    # The last file may still grow: how things stand before it is worth as much as how they stand after it.
+    for stop in sorted({max(first, len(names) - 1), len(names)} - {first}):
+        run.learn(sources[first:stop])
+        partials.keep(names[stop - 1], run.states, run.rows, sorted(run.accounts), run.notes)
+        first = stop
+    run.learn(sources[len(names) :])
+    for name in names[:-2]:
+        partials.drop(name)
+    return resumed
+
+
+def _distinct(sources: Sequence[Source]) -> tuple[list[Source], tuple[str, ...]]:
+    """Files with the same bytes once, and what to say about the others."""
+    held: dict[tuple[int, str], Source] = {}
+    kept, copies = [], []
+    sizes = [0 if source.sealed else source.path.stat().st_size for source in sources]
+    for source, size in zip(sources, sizes, strict=True):
+        if source.sealed or sizes.count(size) == 1:
+            kept.append(source)
+            continue
+        first = held.setdefault((size, digest(source.path)), source)
+        if first is source:
+            kept.append(source)
+        else:
+            copies.append(f"{source.path} holds the same bytes as {first.path} and was left out")
+    return kept, tuple(copies)
+
+
+def _buckets(rows: int) -> int:
+    """How many buckets, by the rows of the first file: enough for a few cores, and each to fit into a process."""
+    return max(1, min(8, rows // 200_000), rows // 2_000_000)

@@ -1,0 +1,181 @@
+"""The two steps of a scan, each of many tasks: partitions are split by account, then each account's shares are learnt.
+
+What is known of an account depends on its own exchanges alone, in their order. So accounts are dealt into buckets, and
+each bucket folds the partitions' shares, one after the other, into a watch of its accounts: a partial result that is
+bounded in every account, needs no other bucket, and goes on where yesterday's ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from spiritsafe.detect import rows as reading
+from spiritsafe.detect.features import from_frame
+from spiritsafe.detect.online import Watch
+from spiritsafe.detect.rows import Notes
+from spiritsafe.record.exchange import Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from spiritsafe.detect.log import Partition
+    from spiritsafe.detect.reference import Reference
+    from spiritsafe.detect.types import HashArray
+    from spiritsafe.store.models import Grant
+
+MOST_PROMPTS = 320
+"""An account's first prompts, all of which are looked at; of its c-th exchange from there on, the prompt is looked at
+if its hash is among the lowest ``MOST_PROMPTS`` / c, which makes some 320 (1 + ln(n / 320)) of n different ones.
+"""
+
+RECENT = 500_000
+"""How far back in a bucket an exchange that comes twice is recognised."""
+
+_SLICE = 400_000
+_ALL = float(2**64 - 1)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Cut one partition into shares, files in ``folder``."""
+
+    number: int
+    partition: Partition
+    grants: tuple[Grant, ...]
+    buckets: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """``shares`` are the files made, by bucket; None for a bucket without a row."""
+
+    rows: int
+    accounts: frozenset[str]
+    notes: Notes
+    shares: tuple[Path | None, ...]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Learn shares in order, after what the file ``before`` holds, and write ``after``."""
+
+    shares: tuple[Path, ...]
+    before: Path | None
+    after: Path
+    reference: Reference | None
+
+
+class Folded(msgspec.Struct, frozen=True):
+    """A bucket's partial result: the watch's snapshot, and digests of its latest exchanges."""
+
+    watch: bytes
+    recent: bytes
+
+
+def split(task: Split) -> Parcel:
+    """Cut a partition. Rows keep their order."""
+    if task.partition.groups is None:
+        return _split_record(task)
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
+    rows, accounts, notes = 0, set[str](), Notes()
+    try:
+        for frame in reading.frames(task.partition, task.grants):
+            rows, notes = rows + frame.rows, notes + frame.notes
+            accounts |= frame.accounts
+            name = pl.col("exchange_id")
+            apart = (frame.kept.with_columns(granted=False), frame.granted.with_columns(granted=True))
+            kept = pl.concat(apart).with_columns(
+                exchange_id=pl.when(name.is_not_null()).then(name.hash(seed=2)),
+                bucket=pl.col("account_id").hash(seed=3) % task.buckets,
+            )
+            for (number,), share in kept.partition_by("bucket", as_dict=True, include_key=False).items():
+                table = share.to_arrow(compat_level=pl.CompatLevel.oldest())
+                if number not in writers:
+                    writers[number] = pa.ipc.new_stream(_share(task, number), table.schema, options=options)
+                writers[number].write_table(table)
+    finally:
+        for writer in writers.values():
+            writer.close()
+    shares = tuple(_share(task, number) if number in writers else None for number in range(task.buckets))
+    return Parcel(rows, frozenset(accounts), notes, shares)
+
+
+def fold(task: Fold) -> int:
+    """Learn a bucket's shares, and write how things stand after them. Returns how many exchanges came twice."""
+    watch, recent, twice = Watch(task.reference), np.zeros(0, dtype=np.uint64), 0
+    if task.before is not None:
+        held = msgspec.msgpack.decode(task.before.read_bytes(), type=Folded)
+        watch.restore(held.watch)
+        recent = np.frombuffer(held.recent, dtype="<u8")
+    for share in task.shares:
+        if share.suffix == ".exchanges":
+            held_exchanges = msgspec.msgpack.decode(share.read_bytes(), type=list[Exchange])
+            watch.learn(held_exchanges)
+            continue
+        for both in _frames(share):
+            watch.learn_permitted(from_frame(both.filter("granted"), frozenset()))
+            frame = both.filter(~pl.col("granted")).drop("granted")
+            fresh, recent = _once(frame, recent)
+            twice += frame.height - fresh.height
+            watch.learn_batch(from_frame(_thin(fresh, watch), watch.parts))
+    done = Folded(watch.snapshot(), recent.astype("<u8").tobytes())
+    task.after.write_bytes(msgspec.msgpack.encode(done))
+    return twice
+
+
+def _split_record(task: Split) -> Parcel:
+    shares: list[list[Exchange]] = [[] for _ in range(task.buckets)]
+    rows, accounts, notes = 0, set[str](), Notes()
+    for chunk in reading.exchanges(task.partition, task.grants):
+        rows, notes = rows + chunk.rows, notes + chunk.notes
+        accounts |= chunk.accounts
+        under = [msgspec.structs.replace(e, grant_id=e.grant_id or "granted") for e in chunk.granted]
+        every = [*chunk.kept, *under]
+        numbers = (pl.Series([e.account_id for e in every], dtype=pl.String).hash(seed=3) % task.buckets).to_list()
+        for exchange, number in zip(every, numbers, strict=True):
+            shares[number].append(exchange)
+    paths: list[Path | None] = []
+    for number, share in enumerate(shares):
+        path = _share(task, number).with_suffix(".exchanges")
+        if share:
+            path.write_bytes(msgspec.msgpack.encode(share))
+        paths.append(path if share else None)
+    return Parcel(rows, frozenset(accounts), notes, tuple(paths))
+
+
+def _share(task: Split, bucket: int) -> Path:
+    return task.folder / f"{task.number:05d}-{bucket:05d}.arrow"
+
+
+def _frames(share: Path) -> Iterator[pl.DataFrame]:
+    with pa.ipc.open_stream(share.read_bytes()) as stream:
+        yield from pl.DataFrame(stream.read_all()).iter_slices(_SLICE)
+
+
+def _once(frame: pl.DataFrame, recent: HashArray) -> tuple[pl.DataFrame, HashArray]:
+    """Leave out exchanges that came before; those without an id are all kept."""
+    before = pl.Series(np.isin(frame.get_column("exchange_id").fill_null(0).to_numpy(), recent))
+    named = pl.col("exchange_id").is_not_null()
+    fresh = frame.filter(~named | (pl.col("exchange_id").is_first_distinct() & ~before))
+    ids = fresh.get_column("exchange_id").drop_nulls().to_numpy()
+    return fresh, np.concatenate([recent, ids])[-RECENT:]
+
+
+def _thin(frame: pl.DataFrame, watch: Watch) -> pl.DataFrame:
+    """Take away the prompts that are not looked at, of accounts that sent very many."""
+    names = frame.get_column("account_id").unique()
+    before = [watch.tenants[name].exchanges if name in watch.tenants else 0 for name in names.to_list()]
+    sent = pl.DataFrame({"account_id": names, "before": pl.Series(before, dtype=pl.Int64)})
+    place = pl.col("before") + pl.int_range(1, pl.len() + 1).over("account_id")
+    low = pl.col("prompt").hash(seed=1).cast(pl.Float64) * place <= MOST_PROMPTS * _ALL
+    counted = frame.join(sent, on="account_id", how="left", maintain_order="left")
+    return counted.with_columns(prompt=pl.when(low).then("prompt")).drop("before", "exchange_id")
