@@ -87,14 +87,41 @@ def model_folder(tmp_path: Path, small_model: LlamaForCausalLM, small_tokenizer:
     return folder
 
 
+TASK = """\
+task: colours
+dataset_path: json
+dataset_kwargs: {{data_files: {data}, cache_dir: {cache}}}
+test_split: train
+output_type: multiple_choice
+doc_to_text: "{{{{question}}}}"
+doc_to_target: "{{{{answer}}}}"
+doc_to_choice: "{{{{choices}}}}"
+metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
+metadata: {{version: 1.5}}
+"""
+
+
+@pytest.fixture
+def task_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    data = folder / "colours.jsonl"
+    rows = [{"question": f"The sky {n} is", "choices": [" blue", " green"], "answer": n % 2} for n in range(6)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "colours.yaml").write_text(TASK.format(data=data, cache=tmp_path / "cache"))
+    return folder
+
+
 class Heard:
     """Takes what a stage says."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.shares: list[float] = []
+        self.said: list[str] = []
 
     def __call__(self, what: str, share: float, left: float | None) -> None:
+        self.said.append(what)
         self.shares.append(share)
 
     def say(self, line: str) -> None:

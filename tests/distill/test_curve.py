@@ -16,6 +16,7 @@ def steps(n: int) -> list[Progress]:
             loss=float(n - i),
             rate=0.1,
             norm=1.0,
+            of_peak=0.5,
             tokens=10 * (i + 1),
             seconds=2.0 * (i + 1),
             left=0,

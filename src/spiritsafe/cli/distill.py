@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,6 +41,7 @@ def distill(
     if not stages:
         raise UsageError(f"no stage is called {until!r}", remedy=f"Stages: {', '.join(STAGES)}.", where="--until")
     folder = out or Path("runs") / recipe.stem
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' own bars, beside ours
     # What is said goes to the error stream, so that --json leaves the output to machines.
     console = Console(stderr=True, highlight=False)
     with console.status("") as status:

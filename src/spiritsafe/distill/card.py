@@ -173,7 +173,6 @@ def _training(facts: Facts) -> list[str]:
         ("Epochs, at most", f"{section.epochs:g}"),
         ("Batch", f"{section.batch} x {section.accumulate}, up to {section.max_length} tokens each"),
         ("Learning rate", f"{section.learning_rate:g}"),
-        ("Precision", section.precision),
         ("Adapters", f"LoRA of rank {section.lora.rank}, merged" if section.lora else "none: all weights trained"),
         ("Written by the student itself", f"{section.on_policy:.0%} of the steps"),
         ("Teacher's distributions", "not kept" if recipe.cache.kind == "none" else recipe.cache.kind),
@@ -212,6 +211,12 @@ def _retention(facts: Facts) -> list[str]:
         for m in found.measured
     ]
     lines += ["", *_table(columns, measured), "", f"Agreement is with {found.agreement_with}; {found.prompts} prompts."]
+    if found.tasks:
+        tasks = [
+            (_code(t.task), _plain(t.model), t.metric, f"{t.value:.3f}", _number(t.stderr, ".3f"), f"{t.n:,}")
+            for t in found.tasks
+        ]
+        lines += ["", *_table(("lm-eval task", "Model", "Metric", "Value", "Standard error", "Documents"), tasks)]
     return lines
 
 

@@ -19,6 +19,7 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     loss: list[float]
     rate: list[float]
     tokens_per_second: list[float]
+    of_peak: list[float]
 
 
 def curve_of(steps: Sequence[Progress]) -> Curve:
@@ -35,6 +36,7 @@ def curve_of(steps: Sequence[Progress]) -> Curve:
             (p.tokens - tokens) / max(1e-9, p.seconds - seconds)
             for p, (tokens, seconds) in zip(ends, before, strict=True)
         ],
+        of_peak=[sum(p.of_peak for p in part) / len(part) for part in parts],
     )
 
 

@@ -188,8 +188,10 @@ class Lora(msgspec.Struct, frozen=True, kw_only=True):
 
 class Train(msgspec.Struct, frozen=True, kw_only=True):
     """The training loop. ``loss`` is a name of ``distill.losses``; ``sft_weight`` mixes in cross-entropy on the
-    answers; ``on_policy`` is the share of batches whose answers the student writes itself. The loop ends at the
-    first of ``epochs``, ``steps`` and ``minutes``.
+    answers; ``on_policy`` is the share of batches whose answers the student writes itself; ``precision: auto`` is
+    bfloat16 where the device computes in it, else float32; ``processes`` that share each step are started by torchrun,
+    and take one device each. The loop ends at the first of ``epochs``, ``steps`` and
+    ``minutes``.
     """
 
     loss: str = "sft"
@@ -209,16 +211,18 @@ class Train(msgspec.Struct, frozen=True, kw_only=True):
     decay: Share = 0.1
     weight_decay: Amount = 0.01
     clip: Amount = 1.0
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     lora: Lora | None = None
     checkpoint_steps: Positive = 50
     seed: int = 0
     threads: Positive | None = None
+    processes: Positive = 1
 
 
 class Evaluate(msgspec.Struct, frozen=True, kw_only=True):
     """What the student is measured on: ``held_out`` of the prompts (never trained on), with ``draws`` resamplings for
-    the interval at ``confidence``. ``tasks`` are lm-eval tasks, run where that extra is installed.
+    the interval at ``confidence``. ``tasks`` are lm-eval tasks (the extra ``lm-eval``), those in ``task_folder``
+    among them, on ``task_limit`` documents each.
     """
 
     held_out: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.1
@@ -228,6 +232,8 @@ class Evaluate(msgspec.Struct, frozen=True, kw_only=True):
     draws: Positive = 2000
     confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.95
     tasks: tuple[str, ...] = ()
+    task_folder: str | None = None
+    task_limit: Positive | None = None
 
 
 class Seal(msgspec.Struct, frozen=True, kw_only=True):

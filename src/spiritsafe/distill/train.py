@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 
 from spiritsafe.distill import checkpoint
 from spiritsafe.distill.batches import Batch, Example, Plan, collate, schedule
+from spiritsafe.distill.device import Work, matmul_peak, precision_on, processes
 from spiritsafe.distill.losses import load
 from spiritsafe.distill.losses.sft import sft
 from spiritsafe.distill.losses.types import Tokens, Value
@@ -35,7 +36,8 @@ Writer = Callable[[list[Example], int], list[Example]]
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """One step, as it stands in ``metrics.jsonl``. ``loss`` is nats an answer token, ``tokens`` all that went through
-    the model since the start, ``seconds`` those of training, ``left`` an estimate of what remains.
+    the model since the start, ``of_peak`` the student's multiplications in this step as a share of what the device
+    was measured to do at the most, ``seconds`` those of training, ``left`` an estimate of what remains.
     """
 
     step: int
@@ -44,13 +46,15 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     rate: float
     norm: float
     tokens: int
+    of_peak: float
     seconds: float
     left: float
 
 
 class Trained(NamedTuple):
-    """``tokens`` went through the model in ``seconds``."""
+    """``tokens`` went through the model in ``seconds``, computed in ``precision``."""
 
+    precision: str
     steps: int
     tokens: int
     seconds: float
@@ -75,9 +79,13 @@ def train(
     """
     if not examples:
         raise InputError("no examples to train on", remedy="Loosen the recipe's curate section, or raise max_length.")
-    accelerator = Accelerator(mixed_precision="bf16" if section.precision == "bfloat16" else "no")
+    device = processes().device
+    precision = precision_on(section.precision, device)
+    accelerator = Accelerator(mixed_precision="bf16" if precision == "bfloat16" else "no", cpu=device.type == "cpu")
+    peak = matmul_peak(device, getattr(torch, precision)) * accelerator.num_processes
     model.to(accelerator.device)
     model.train()
+    work = Work(model)
     stepper = _Stepper(model, targets, section, accelerator, pad)
     per_step = section.batch * section.accumulate * accelerator.num_processes
     plan = Plan([len(e.ids) for e in examples], per_step, section.epochs, section.steps, section.seed)
@@ -93,7 +101,10 @@ def train(
             if write is not None and _on_policy(section, step):
                 chosen = write(chosen, step)
             share = rate(progress)
+            started = time.monotonic()
             loss, norm = stepper(chosen, share)
+            took = max(1e-9, time.monotonic() - started)
+            tokens = sum(len(e.ids) for e in chosen)
             if not math.isfinite(loss):
                 raise ResourceError(
                     f"the loss is {loss} at step {step}",
@@ -107,7 +118,8 @@ def train(
                 loss=loss,
                 rate=share * section.learning_rate,
                 norm=norm,
-                tokens=log.tokens + sum(len(e.ids) for e in chosen),
+                tokens=log.tokens + tokens,
+                of_peak=round(work.of(tokens, sum(e.answer for e in chosen)) / took / peak, 4),
                 seconds=round(seconds, 3),
                 left=max(0.0, round(seconds * (1.0 - ahead) / ahead, 1)),
             )
@@ -119,7 +131,7 @@ def train(
     nn.Module.eval(model)
     if log.last is None:
         raise InputError("the recipe leaves no step to train", remedy="Raise train.epochs, steps or minutes.")
-    return Trained(log.last.step, log.last.tokens, log.last.seconds)
+    return Trained(precision, log.last.step, log.last.tokens, log.last.seconds)
 
 
 def _clock(began: float, section: Train) -> float:

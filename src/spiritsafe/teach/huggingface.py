@@ -139,8 +139,12 @@ def _dtype(options: Options) -> torch.dtype:
     if options.dtype != "auto":
         chosen: torch.dtype = getattr(torch, options.dtype)
         return chosen
-    if _device(options).type != "cpu":
-        return torch.bfloat16
+    return torch.bfloat16 if native_bfloat16(_device(options)) else torch.float32
+
+
+def native_bfloat16(device: torch.device) -> bool:
+    """Whether ``device`` computes in bfloat16 rather than emulating it."""
+    if device.type != "cpu":
+        return True
     able = torch.cpu.get_capabilities()
-    native = any(able.get(feature) for feature in ("amx_bf16", "avx512_bf16", "bf16"))
-    return torch.bfloat16 if native else torch.float32
+    return any(able.get(feature) for feature in ("amx_bf16", "avx512_bf16", "bf16"))

@@ -12,14 +12,14 @@ from spiritsafe.distill.steps.evaluate import read_evaluation, step
 from spiritsafe.errors import InputError
 
 
-def run_of(folder: Path, model: Path, source: str, *, verify: bool = False, held: int = 3) -> Run:
+def run_of(folder: Path, model: Path, source: str, *, verify: bool = False, held: int = 3, **evaluate: object) -> Run:
     recipe = Recipe(
         purpose="student",
         teacher=Teacher(source=source),
         prompts=(Prompts(file="p.jsonl", licence="CC0-1.0"),),
         student=Student(prune=Prune(layers=2)),
         curate=Curate(verify=Verifier(kind="number" if verify else "none")),
-        evaluate=Evaluate(draws=50, max_tokens=3),
+        evaluate=Evaluate(draws=50, max_tokens=3, **evaluate),  # type: ignore[arg-type]
     )
     run = Run.start(folder / "run", recipe, folder, resume=False)
     rows = [
@@ -88,3 +88,16 @@ def test_nothing_held_out_is_said(tmp_path: Path, model_folder: Path) -> None:
     run = run_of(tmp_path, model_folder, f"hf:{model_folder}", held=0)
     with pytest.raises(InputError, match="no prompt was held out"):
         step(run, lambda *now: None)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tasks_are_asked_of_all_three(tmp_path: Path, model_folder: Path, task_folder: Path) -> None:
+    pytest.importorskip("lm_eval", reason="the extra lm-eval is not installed")
+    run = run_of(tmp_path, model_folder, f"hf:{model_folder}", tasks=("colours",), task_folder="tasks", task_limit=2)
+    step(run, lambda *now: None)
+    done = read_evaluation(run.path("evaluate"))
+    assert [(t.model, t.task, t.n) for t in done.tasks] == [
+        ("student", "colours", 2),
+        ("untouched student", "colours", 2),
+        ("teacher", "colours", 2),
+    ]

@@ -19,6 +19,7 @@ from spiritsafe.distill.steps.curate import verifier
 from spiritsafe.distill.steps.types import Made, Report
 from spiritsafe.distill.student import load_model, parameters
 from spiritsafe.distill.targets import frozen, same_tokens
+from spiritsafe.distill.tasks import TaskScore, run_tasks
 from spiritsafe.distill.weights import has_weights, load_tokenizer, weights_folder
 from spiritsafe.errors import InputError
 
@@ -51,6 +52,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     retention: tuple[Ratio, ...]
     retention_untouched: tuple[Ratio, ...]
     why_not: str | None = None
+    tasks: tuple[TaskScore, ...] = ()
 
 
 def step(run: Run, report: Report) -> Made:
@@ -74,6 +76,7 @@ def step(run: Run, report: Report) -> Made:
         retention=bench.ratios(student, teacher),
         retention_untouched=bench.ratios(untouched, teacher),
         why_not=None if teacher else "the teacher's weights are not here, and its answers were not verified",
+        tasks=tuple(score for m in (student, untouched, teacher) if m is not None for score in m.tasks),
     )
     path = run.path("evaluate") / "evaluation.json"
     write_atomic(path, msgspec.json.format(msgspec.json.encode(done), indent=1))
@@ -94,6 +97,7 @@ class _Result(msgspec.Struct, frozen=True):
     measured: Measured
     scores: Scores | None
     right: list[bool] | None
+    tasks: list[TaskScore] = []
 
 
 class _Bench:
@@ -122,7 +126,7 @@ class _Bench:
         scores = score(model, self.examples, self._pad, other=self.other)
         section = self._run.recipe.evaluate
         said, speed = answer(model, self.tokenizer, [r.prompt for r in self.rows], max_tokens=section.max_tokens)
-        return self._result(name, model, scores, self._right(said), speed)
+        return self._result(name, model, scores, self._right(said), speed, self._tasks(name, model))
 
     def teacher(self) -> _Result | None:
         """The teacher as it answered when it was asked, and as its weights score those answers, if they are here."""
@@ -131,7 +135,7 @@ class _Bench:
             # Behind an API only the share of right answers is known.
             return None if right is None else _Result(Measured(model="teacher", accuracy=_share(right)), None, right)
         scores = score(self.other, self.examples, self._pad, other=self.other)
-        return self._result("teacher", self.other, scores, right, None)
+        return self._result("teacher", self.other, scores, right, None, self._tasks("teacher", self.other))
 
     def ratios(self, student: _Result, teacher: _Result | None) -> tuple[Ratio, ...]:
         if teacher is None:
@@ -157,6 +161,15 @@ class _Bench:
             )
         return tuple(found)
 
+    def _tasks(self, name: str, model: PreTrainedModel) -> list[TaskScore]:
+        section = self._run.recipe.evaluate
+        if not section.tasks:
+            return []
+        folder = None if section.task_folder is None else self._run.find(section.task_folder)
+        return run_tasks(
+            name, model, self.tokenizer, section.tasks, folder=folder, limit=section.task_limit, seed=section.seed
+        )
+
     @property
     def _pad(self) -> int:
         return int(self.tokenizer.eos_token_id or 0)
@@ -171,7 +184,12 @@ class _Bench:
 
     @staticmethod
     def _result(
-        name: str, model: PreTrainedModel, scores: Scores, right: list[bool] | None, speed: float | None
+        name: str,
+        model: PreTrainedModel,
+        scores: Scores,
+        right: list[bool] | None,
+        speed: float | None,
+        tasks: list[TaskScore],
     ) -> _Result:
         measured = Measured(
             model=name,
@@ -182,7 +200,7 @@ class _Bench:
             parameters=parameters(model),
             tokens_per_second=None if speed is None else round(speed, 2),
         )
-        return _Result(measured, scores, right)
+        return _Result(measured, scores, right, tasks)
 
 
 def _share(right: Sequence[bool]) -> float:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +18,7 @@ from transformers import PreTrainedModel
 from spiritsafe.distill import checkpoint, vocabulary
 from spiritsafe.distill.batches import encode
 from spiritsafe.distill.curve import curve_of, draw
+from spiritsafe.distill.device import precision_on, processes
 from spiritsafe.distill.losses import LOSSES
 from spiritsafe.distill.on_policy import OnPolicy
 from spiritsafe.distill.recipe import Recipe
@@ -34,48 +38,67 @@ from spiritsafe.distill.student import (
 from spiritsafe.distill.targets import Aligned, Live, Targets, same_tokens, tokens
 from spiritsafe.distill.train import Progress, read_metrics, train
 from spiritsafe.distill.weights import load_tokenizer, weights_folder
-from spiritsafe.errors import UsageError
+from spiritsafe.errors import ResourceError, UsageError
 
 CALIBRATION = 32
+FITTED = "fitted.json"
+LOOK = 0.5  # seconds between two looks at processes that train
 
 
 def step(run: Run, report: Report) -> Made:
     """Train, going on from the last checkpoint if there is one. ``start`` keeps the untouched student."""
+    folder = run.path("train")
+    section = run.recipe.train
+    start, out, fitted = folder / "start", folder / "model", folder / FITTED
+    if not (start / "config.json").exists():
+        _make_student(run, _chosen(run), start)
+    fitted.unlink(missing_ok=True)
+    if section.processes == 1:
+        fit(run, report)
+    else:
+        _fit_together(run, report)
+    counts = msgspec.json.decode(fitted.read_bytes(), type=dict[str, int | float | str])
+    checkpoint.discard(folder / "checkpoints")
+    curve = curve_of(read_metrics(folder / "metrics.jsonl"))
+    write_atomic(folder / "curve.json", msgspec.json.encode(curve))
+    draw(curve, folder / "curve.png", title=f"{section.loss}, {counts['steps']} steps, {counts['tokens']:,} tokens")
+    outputs = [p for place in (start, out) for p in place.rglob("*") if p.is_file()]
+    return Made([*outputs, *(folder / n for n in ("metrics.jsonl", "curve.json", "curve.png"))], counts)
+
+
+def fit(run: Run, report: Report) -> None:
+    """Train the student that ``start`` holds and write it, with its counts, once it is trained. Every process of a
+    group calls this; the first one writes.
+    """
     recipe, folder = run.recipe, run.path("train")
     section = recipe.train
     if section.threads is not None:
         torch.set_num_threads(section.threads)
-    rows = [r for r in read_rows(run.path("curate") / "curated.parquet") if r.reason is None]
-    start = folder / "start"
-    if not (start / "config.json").exists():
-        _make_student(run, rows, start)
-    tokenizer = load_tokenizer(start)
+    rows = _chosen(run)
+    tokenizer = load_tokenizer(folder / "start")
     examples = [e for r in rows if (e := encode(tokenizer, r, section.max_length))]
-    model = load_model(start, torch.float32)
+    model = load_model(folder / "start", torch.float32)
     targets = _targets(run, rows, tokenizer, model.config.vocab_size)
     short = len(examples)
     if isinstance(targets, Cached):
         examples = [e for e in examples if targets.holds(e)]
     trained_model, merge = _adapted(model, recipe)
     write = OnPolicy(trained_model, tokenizer, section) if section.on_policy > 0 else None
-
-    def progress(now: Progress) -> None:
-        report(
-            f"train: step {now.step} of {now.steps}, loss {now.loss:.3f}",
-            1.0 - now.left / (now.left + now.seconds),
-            now.left,
-        )
-
-    done = train(trained_model, examples, targets, section, folder, pad=_pad(tokenizer), write=write, report=progress)
+    done = train(
+        trained_model,
+        examples,
+        targets,
+        section,
+        folder,
+        pad=_pad(tokenizer),
+        write=write,
+        report=lambda now: _tell(report, now),
+    )
     final = merge()
-    out = folder / "model"
-    final.save_pretrained(out)
-    tokenizer.save_pretrained(out)
-    checkpoint.discard(folder / "checkpoints")
-    curve = curve_of(read_metrics(folder / "metrics.jsonl"))
-    write_atomic(folder / "curve.json", msgspec.json.encode(curve))
-    draw(curve, folder / "curve.png", title=f"{section.loss}, {done.steps} steps, {done.tokens:,} tokens")
-    outputs = [p for place in (start, out) for p in place.rglob("*") if p.is_file()]
+    if not processes().is_main_process:
+        return
+    final.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
     counts: dict[str, int | float | str] = {
         "examples": len(examples),
         "too_long": len(rows) - short,
@@ -84,10 +107,50 @@ def step(run: Run, report: Report) -> Made:
         "tokens": done.tokens,
         "answer_tokens": sum(e.answer for e in examples),
         "train_seconds": done.seconds,
+        "precision": done.precision,
         "parameters": parameters(final),
         "loss": section.loss,
     }
-    return Made([*outputs, *(folder / n for n in ("metrics.jsonl", "curve.json", "curve.png"))], counts)
+    write_atomic(folder / FITTED, msgspec.json.encode(counts))
+
+
+def _fit_together(run: Run, report: Report) -> None:
+    """``fit`` in processes that torchrun starts, with this one looking on."""
+    folder = run.path("train")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={run.recipe.train.processes}", "-m", "spiritsafe.distill.worker", str(run.folder)]
+    log = folder / "processes.log"
+    with log.open("wb") as said:
+        group = subprocess.Popen(command, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+        try:
+            while group.poll() is None:
+                if steps := read_metrics(folder / "metrics.jsonl"):
+                    _tell(report, steps[-1])
+                time.sleep(LOOK)
+        finally:
+            if group.poll() is None:
+                group.terminate()
+                group.wait()
+    if group.returncode:
+        said_last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        raise ResourceError(
+            f"the processes ended with {group.returncode}: {' '.join(said_last)}",
+            remedy="See processes.log; --resume goes on from the last checkpoint.",
+            where=str(log),
+        )
+
+
+def _tell(report: Report, now: Progress) -> None:
+    report(
+        f"train: step {now.step} of {now.steps}, loss {now.loss:.3f}, {now.tokens / max(now.seconds, 1e-9):,.0f} "
+        f"tokens/s, {now.of_peak:.0%} of the matmul peak",
+        1.0 - now.left / (now.left + now.seconds),
+        now.left,
+    )
+
+
+def _chosen(run: Run) -> list[Row]:
+    return [r for r in read_rows(run.path("curate") / "curated.parquet") if r.reason is None]
 
 
 def _pad(tokenizer: Any) -> int:
@@ -144,7 +207,7 @@ def _targets(run: Run, rows: Sequence[Row], tokenizer: Any, vocabulary: int) -> 
         return Cached(run, needs, tokenizer, vocabulary)
     folder = weights_folder(run.recipe.teacher.source)
     own = load_tokenizer(folder)
-    teacher = load_model(folder, torch.bfloat16 if section.precision == "bfloat16" else torch.float32)
+    teacher = load_model(folder, getattr(torch, precision_on(section.precision, processes().device)))
     if same_tokens(tokenizer, own):
         return Live(teacher)
     if must_match or not section.align:
