@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -177,3 +177,64 @@ class Trial:
 @pytest.fixture(scope="session")
 def trial() -> Trial:
     return Trial()
+
+
+KEY = bytes(range(32))
+
+
+class Affair:
+    """A case with everything it needs in a folder: a student of the served answers, an innocent one, and the files."""
+
+    def __init__(self, trial: Trial, folder: Path) -> None:
+        from spiritsafe.protect import twins
+
+        self.trial = trial
+        self.folder = folder
+        self.epoch = "2026-11"
+        self.pairs = trial.pairs(80, 21)
+        slots = [twins.coin(KEY, pair.pair_id) for pair in self.pairs]
+        self.models = {
+            "guilty": trial.student(self.pairs, slots, "guilty"),
+            "innocent": trial.student(trial.pairs(80, 22), [0] * 80, "innocent"),
+            "bystander": trial.student(trial.pairs(80, 23), [0] * 80, "bystander"),
+            "teacher": trial.teacher,
+        }
+        twins.write_pairs(folder / "pairs.jsonl", self.pairs)
+        self.publish(datetime(2026, 11, 1, tzinfo=UTC), twins.commitment(KEY, self.epoch))
+        secret = folder / "twins.key"
+        secret.write_text(KEY.hex() + "\n")
+        secret.chmod(0o600)
+
+    def publish(self, time: datetime, digest: str) -> None:
+        (self.folder / "commitment.json").write_text(f'{{"digest":"{digest}","time":"{time.isoformat()}"}}')
+
+    def opens(self, spec: str) -> NgramSuspect:
+        return self.models[spec]
+
+    def case(self, **changes: Any) -> Any:
+        from spiritsafe.prove.instruments.types import Options
+        from spiritsafe.prove.plan import Case, CaseTest
+
+        test = CaseTest(
+            test="twins",
+            inputs="pairs.jsonl",
+            secret="twins.key",
+            commitment="commitment.json",
+            reference="teacher",
+            options=Options(epoch=self.epoch),
+        )
+        given = {"name": "ring-7", "subject": "a model", "tests": (test,), "controls": ("bystander",), "decoys": 3}
+        return Case(**{**given, **changes})
+
+
+@pytest.fixture(scope="session")
+def make_affair(trial: Trial) -> Callable[[Path], Affair]:
+    """Set up an ``Affair`` in a folder."""
+    return lambda folder: Affair(trial, folder)
+
+
+@pytest.fixture
+def affair(trial: Trial, tmp_path: Path) -> Affair:
+    folder = tmp_path / "case"
+    folder.mkdir()
+    return Affair(trial, folder)

@@ -33,9 +33,15 @@ def by_rank(suspect: Suspect, birds: Sequence[Canary], subject: str, decoys: int
     """The rank test, for access to log-probabilities: ``decoys`` + 1 scores a canary."""
     began = time.perf_counter()
     ranks = [_rank(suspect, bird, decoys, seed) for bird in birds]
+    found = ranked(ranks, decoys, subject, seed)
+    return msgspec.structs.replace(found, seconds=time.perf_counter() - began)
+
+
+def ranked(ranks: Sequence[int], decoys: int, subject: str, seed: int = 0) -> Result:
+    """What ranks (1 for the likeliest) among ``decoys`` + 1 equally likely codes tell."""
     # -ln of a uniform p-value is exponential; their sum has a Gamma distribution.
     total = sum(-math.log(rank / (decoys + 1)) for rank in ranks)
-    log10_p = gamma_upper(total, len(ranks)) if ranks else 0.0
+    log10_p = gamma_upper(total, len(ranks)) if total > 0.0 else 0.0
     first = sum(rank == 1 for rank in ranks)
     exposure = math.log2(decoys + 1) - sum(math.log2(rank) for rank in ranks) / max(1, len(ranks))
     return Result(
@@ -55,7 +61,6 @@ def by_rank(suspect: Suspect, birds: Sequence[Canary], subject: str, decoys: int
             f"mean exposure {exposure:.1f} of {math.log2(decoys + 1):.1f} bits",
             f"log10 of the p-value is {log10_p:.2f}",
         ),
-        seconds=time.perf_counter() - began,
     )
 
 

@@ -1,0 +1,102 @@
+"""Canaries as a protocol runs them: sentences with many candidate codes in, the key says which was planted.
+
+The inputs name, for each canary, the candidates in rising order; which of them is the planted one is known to the key
+alone, so who asks the suspect can't favour it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+
+from spiritsafe.errors import InputError
+from spiritsafe.protect.canaries import SPACE, Canary, canary, commitment
+from spiritsafe.prove.canaries import DECOYS, ranked
+from spiritsafe.prove.instruments.types import Options, Outcome
+from spiritsafe.prove.suspect import Suspect
+from spiritsafe.teach.types import Raw
+
+
+class Planted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One canary: its name, when it first left, and the candidates' places in the space."""
+
+    name: str
+    time: datetime
+    candidates: tuple[int, ...]
+
+
+class Canaries:
+    """See ``Instrument``. Access to log-probabilities is needed."""
+
+    unit = "canaries"
+
+    def __init__(self, planted: list[Planted]) -> None:
+        self._planted = planted
+        self.n = len(planted)
+        self.first = min((one.time for one in planted), default=None)
+        self.last = max((one.time for one in planted), default=None)
+
+    def digest(self, secret: bytes) -> str:
+        """See ``Instrument.digest``."""
+        return commitment(secret)
+
+    def measure(self, suspect: Suspect, reference: Suspect | None) -> list[list[float]]:
+        """See ``Instrument.measure``. A row of log-probabilities a canary, a number a candidate."""
+        blank = [canary(bytes(32), one.name) for one in self._planted]  # all but the code is public
+        asked = [
+            (Raw(bird.opening), bird.with_code(number)[len(bird.opening) :])
+            for bird, one in zip(blank, self._planted, strict=True)
+            for number in one.candidates
+        ]
+        scores = iter(suspect.score(asked))
+        return [[next(scores).total for _ in one.candidates] for one in self._planted]
+
+    def judge(self, measured: Any, secret: bytes, subject: str) -> Outcome:
+        """See ``Instrument.judge``. Under a decoy key the candidate at that key's place stands for the planted one."""
+        ranks = []
+        for one, scores in zip(self._planted, measured, strict=True):
+            number = canary(secret, one.name).number
+            at = one.candidates.index(number) if number in one.candidates else number % len(one.candidates)
+            ranks.append(sum(score >= scores[at] for score in scores))
+        if not ranks:
+            return Outcome(main=None, words="no canary was planted")
+        least = min(len(one.candidates) for one in self._planted)
+        return Outcome(main=ranked(ranks, least - 1, subject))
+
+
+def plant(birds: Iterable[Canary], time: datetime, decoys: int = DECOYS, seed: int = 0) -> list[Planted]:
+    """Inputs for these canaries, ``decoys`` other codes beside each."""
+    found = []
+    for bird in birds:
+        dice = Random(f"{seed}:{bird.name}")  # noqa: S311 - they are published
+        others = dice.sample([n for n in range(SPACE) if n != bird.number], decoys)
+        found.append(Planted(name=bird.name, time=time, candidates=tuple(sorted([bird.number, *others]))))
+    return found
+
+
+def write_planted(path: Path, planted: Iterable[Planted]) -> None:
+    """Write the inputs as JSON lines."""
+    path.write_bytes(b"".join(msgspec.json.encode(one, order="sorted") + b"\n" for one in planted))
+
+
+def open_canaries(path: Path, options: Options) -> Canaries:
+    """Inputs from JSON lines. Raises ``InputError`` naming the line that is none."""
+    found = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            one = msgspec.json.decode(line, type=Planted)
+        except msgspec.MsgspecError as error:
+            remedy = "A line holds name, time and candidates."
+            raise InputError(f"it is no canary: {error}", where=f"{path}:{number}", remedy=remedy) from error
+        fit = len(set(one.candidates)) == len(one.candidates) > 1
+        if not fit or min(one.candidates) < 0 or max(one.candidates) >= SPACE:
+            raise InputError(
+                "its candidates are not two or more distinct codes", where=f"{path}:{number}", remedy="Plant it anew."
+            )
+        found.append(one)
+    return Canaries(found)
