@@ -14,7 +14,7 @@ import anthropic
 import openai
 import pytest
 
-from spiritsafe.gateway.settings import LimitSettings, TimeoutSettings
+from spiritsafe.gateway.settings import LimitSettings, TimeoutSettings, UpstreamSettings
 
 ASKED: list[Any] = [{"role": "user", "content": "How is whisky made?"}]
 TOOL: Any = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
@@ -594,3 +594,18 @@ def test_content_that_is_not_kept(make_stand: Any, tmp_path: Path) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         asked(stand.openai(), store=True)
     assert caught.value.code == "content_not_kept"
+
+
+def test_the_mark_that_the_model_server_names_is_recorded_and_not_told_to_the_client(
+    make_stand: Any, upstream: Any
+) -> None:
+    settings = UpstreamSettings(url=upstream.url, speaks=("chat",), tell_tenant=True)
+    stand = make_stand(upstreams=(settings,))
+    upstream.says(upstream.chat("A marked answer."), headers={"x-spiritsafe-mark": "kgw-k1-g0.25-d2@3"})
+    body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+    status, _, headers = stand.call("POST", "/v1/chat/completions", body, x_spiritsafe_tenant="somebody else")
+    assert status == 200
+    assert "x-spiritsafe-mark" not in headers
+    assert [each.mark_id for each in stand.exchanges()] == ["kgw-k1-g0.25-d2@3"]
+    named = {name.lower(): value for name, value in upstream.calls[-1][1].items()}
+    assert named["x-spiritsafe-tenant"] == stand.account.account_id

@@ -212,9 +212,25 @@ async def test_a_teacher_that_begins_again_is_found_at_its_new_port(tmp_path: Pa
         parts = server.open_parts(settings, stack)
         gateway = Gateway(parts)
         teacher = server._teacher(parts, gateway, "smollm2")
+        assert "spiritsafe.teach.server" in teacher._command
         teacher._ready({"port": 5001})
         await gateway.open()
         assert [upstream.url for upstream in gateway.upstreams] == ["http://127.0.0.1:5001"]
         teacher._ready({"port": 5002})
         assert [upstream.url for upstream in gateway.upstreams] == ["http://127.0.0.1:5002"]
+        await gateway.close()
+
+
+async def test_a_teacher_with_a_mark_is_served_by_the_room_that_marks(tmp_path: Path) -> None:
+    settings = Settings(data=str(tmp_path), teacher="smollm2", mark="gumbel-k2", port=0)
+    with contextlib.ExitStack() as stack:
+        parts = server.open_parts(settings, stack)
+        gateway = Gateway(parts)
+        teacher = server._teacher(parts, gateway, "smollm2")
+        teacher._ready({"port": 5001})
+        command = " ".join(teacher._command)
+        assert "spiritsafe.protect.serve smollm2" in command
+        assert f"--mark gumbel-k2 --data {tmp_path}" in command
+        await gateway.open()
+        assert [upstream.settings.tell_tenant for upstream in gateway.upstreams] == [True]
         await gateway.close()

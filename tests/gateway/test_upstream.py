@@ -155,3 +155,11 @@ async def test_fetching_from_a_server_that_is_not_there(made: Made) -> None:
     with pytest.raises(Fault) as caught:
         await made().get("/v1/models", {}, CHAT)
     assert caught.value.reason == "upstream_unreachable"
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_only_a_server_of_our_own_is_told_for_whom_it_answers(made: Made, upstream: Any, told: bool) -> None:
+    server = made(url=upstream.url, tell_tenant=told)
+    await server.get("/v1/models", {b"x-spiritsafe-tenant": b"acme"}, CHAT)
+    named = {name.lower(): value for name, value in upstream.calls[-1][1].items()}
+    assert named.get("x-spiritsafe-tenant") == ("acme" if told else None)

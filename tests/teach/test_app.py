@@ -318,3 +318,65 @@ async def test_a_teacher_without_embeddings_is_404() -> None:
 async def test_other_protocols_are_not_served() -> None:
     with pytest.raises(ValueError, match="websocket"):
         await App(Scripted())({"type": "websocket"}, None, None)
+
+
+class Stamp:
+    """A marker that gives every tenant a teacher whose likeliest token is its own."""
+
+    mark_id = "stamp@1"
+
+    def of(self, teacher: Any, tenant: str | None) -> Any:
+        letter = (tenant or "none")[0]
+        (token,) = teacher.tokenizer.encode(letter, add_special_tokens=False)[:1]
+
+        class Only:
+            stage = "logits"
+
+            def __call__(self, logits: Any, context: Any) -> Any:
+                logits[:token] = logits[token + 1 :] = float("-inf")
+                return logits
+
+        class Marked:
+            name, tokenizer, access = teacher.name, teacher.tokenizer, teacher.access
+
+            def stream(self, prompt: Any, sampling: Any, marks: Any = ()) -> Any:
+                return teacher.stream(prompt, sampling, (Only(), *marks))
+
+        return Marked()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_with_a_marker_each_tenant_gets_its_own_mark_and_is_told_which(teacher, stream) -> None:
+    app = App(teacher, Stamp())
+    for tenant, letter in ((b"acme", "a"), (b"zebra", "z"), (None, "n")):
+        sent = await _asked(app, {**CHAT, "stream": stream}, tenant)
+        assert dict(sent[0]["headers"])[b"x-spiritsafe-mark"] == b"stamp@1"
+        body = b"".join(message.get("body", b"") for message in sent[1:])
+        assert (letter * 8).encode() in body if not stream else body.count(b'"content":"' + letter.encode()) == 8
+
+
+async def test_without_a_marker_and_on_errors_nothing_is_said_of_a_mark(teacher) -> None:
+    for app, body in ((App(teacher), CHAT), (App(teacher, Stamp()), {**CHAT, "model": "other"})):
+        sent = await _asked(app, body, None)
+        assert b"x-spiritsafe-mark" not in dict(sent[0]["headers"])
+
+
+async def _asked(app: App, body: Any, tenant: bytes | None) -> list[Any]:
+    sent: list[Any] = []
+    gone = asyncio.Event()
+    pieces = iter([{"type": "http.request", "body": json.dumps(body).encode()}])
+
+    async def receive() -> Any:
+        piece = next(pieces, None)
+        if piece is None:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+        return piece
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [] if tenant is None else [(b"x-spiritsafe-tenant", tenant)]
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers}
+    await app(scope, receive, send)
+    return sent

@@ -113,3 +113,15 @@ def test_every_senseless_value_is_named() -> None:
         check(Sampling(temperature=-1, top_p=0, max_tokens=0, n=0, logprobs=-1))
     for name in ("temperature", "top_p", "max_tokens", "n ", "logprobs"):
         assert name in str(caught.value)
+
+
+def test_at_temperature_zero_a_processor_after_temperature_sees_the_likeliest_token_alone() -> None:
+    class Last:
+        stage = "warped"
+
+        def __call__(self, logits: torch.Tensor, context: Context) -> torch.Tensor:
+            assert int(logits.isfinite().sum()) == 1
+            return logits
+
+    logits = row()
+    assert Sampler(Sampling(temperature=0), 0, [Last()]).draw(logits.clone(), NOWHERE) == int(logits.argmax())

@@ -28,6 +28,7 @@ class Call:
         "headers",
         "hearing",
         "id",
+        "mark_id",
         "permit",
         "reached",
         "recorded",
@@ -50,6 +51,8 @@ class Call:
         self.answer = Answer()
         self.seat: Seat | None = None
         self.permit: Permit | None = None
+        self.mark_id: str | None = None
+        """The mark that the model server says its answer carries."""
         self.reached = False
         """Whether the request was sent to an upstream."""
         self.recorded = False

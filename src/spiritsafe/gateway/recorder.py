@@ -165,6 +165,7 @@ class Recorder:
             payment=account.payment,
             session=source.session,
             grant_id=permit.grant.grant_id if permit is not None and permit.grant is not None else None,
+            mark_id=call.mark_id,
             extra={**(ask.extra if text else _lean(ask.extra)), **extra},
         )
 

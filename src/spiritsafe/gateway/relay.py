@@ -24,7 +24,7 @@ from spiritsafe.gateway.sweep import Flight, Sweep
 from spiritsafe.gateway.tap import Tap
 from spiritsafe.gateway.twins import Twins
 from spiritsafe.gateway.types import Headers, Receive, Scope, Send
-from spiritsafe.gateway.upstream import Upstream, cut_short, failure, nonsense, pick, whole
+from spiritsafe.gateway.upstream import MARK, TENANT, Upstream, cut_short, failure, nonsense, pick, whole
 from spiritsafe.gateway.wire import CHAT, TRANSLATIONS, errors, read
 from spiritsafe.gateway.wire.types import Dialect, Payload, Translation
 
@@ -145,11 +145,15 @@ class Relay:
         elif ask.stream and not ask.wants_usage and upstream.settings.ask_usage:
             body, drop_usage = _asking_usage(payload, body), True
         path = path if translation is None else hearing.path
+        assert call.seat is not None
+        # Whatever the client wrote there: only a model server of our own is told (tell_tenant).
+        call.headers[TENANT] = call.seat.tenant.account.account_id.encode("latin-1", "replace")
         if self._twins is None:
             reply = await upstream.request("POST", path, body, call.headers, hearing)
         else:
             reply = await self._twins.request(call, upstream, path, body)
         call.reached = True
+        call.mark_id = _mark(reply)
         try:
             if reply.status != 200:
                 raise await failure(reply)
@@ -266,6 +270,10 @@ class Relay:
                 if name.startswith(_PASSED) and b"ratelimit" not in name:
                     headers.append((name, value))
         return headers
+
+
+def _mark(reply: Reply) -> str | None:
+    return next((value.decode("latin-1") for name, value in reply.headers if name == MARK), None)
 
 
 def _changed(data: bytes, hearing: Dialect, translation: Translation | None, *, withhold: bool) -> bytes:

@@ -19,7 +19,7 @@ import uvloop
 from spiritsafe.errors import InputError, ResourceError, UsageError
 from spiritsafe.gateway.app import Gateway, Parts
 from spiritsafe.gateway.children import Child
-from spiritsafe.gateway.settings import Settings, UpstreamSettings, seconds
+from spiritsafe.gateway.settings import Api, Settings, UpstreamSettings, seconds
 from spiritsafe.gateway.types import App
 from spiritsafe.gateway.wire.types import Payload
 from spiritsafe.policy.rules import load as load_rules
@@ -184,11 +184,16 @@ def _teacher(parts: Parts, gateway: Gateway, spec: str) -> Child:
         if gateway.upstreams:
             next(each for each in gateway.upstreams if each.settings.name == TEACHER).move(url)
         else:
-            mine = UpstreamSettings(url=url, name=TEACHER, speaks=("chat", "completions", "embeddings"))
+            speaks: tuple[Api, ...] = ("chat", "completions", "embeddings")
+            told = parts.settings.mark is not None
+            mine = UpstreamSettings(url=url, name=TEACHER, speaks=speaks, tell_tenant=told)
             others = parts.settings.upstreams
             parts.settings = msgspec.structs.replace(parts.settings, upstreams=(*others, mine))
 
-    command = [sys.executable, "-m", "spiritsafe.teach.server", spec, "--port", "0", "--stop-with-stdin"]
+    mark, folder = parts.settings.mark, str(parts.settings.folder)
+    module = "spiritsafe.teach.server" if mark is None else "spiritsafe.protect.serve"
+    command = [sys.executable, "-m", module, spec, "--port", "0", "--stop-with-stdin"]
+    command += [] if mark is None else ["--mark", mark, "--data", folder]
     return Child(TEACHER, command, ready)
 
 

@@ -45,7 +45,8 @@ class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ``auto`` asks it once for each of them with an empty request, which no server answers with a model's work.
     What it does not speak of ``messages`` and ``responses`` is translated to ``chat``. ``auth`` is how the key
     is sent: ``auto`` is ``x-api-key`` for ``messages`` and a bearer token elsewhere. ``ask_usage`` asks for
-    token counts at the end of streams whose client did not, and keeps them from that client.
+    token counts at the end of streams whose client did not, and keeps them from that client. ``tell_tenant`` tells
+    the server the account's id in a header, for marks by tenant: only for a server of one's own.
     """
 
     url: str
@@ -55,6 +56,7 @@ class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     speaks: Literal["auto"] | tuple[Api, ...] = "auto"
     auth: Literal["auto", "bearer", "x-api-key"] = "auto"
     ask_usage: bool = True
+    tell_tenant: bool = False
 
     def __post_init__(self) -> None:
         if not re.match(r"https?://[^/\s]+", self.url):
@@ -143,6 +145,7 @@ class TwinSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of a gateway's settings. ``public_url`` is how clients reach it, for links to the appeal route;
     without it the request's own ``Host`` is used. ``drain`` is how long a shutdown waits for running answers.
+    ``mark`` names the mark on what ``teacher`` answers; its key was committed before (``spiritsafe mark commit``).
     """
 
     data: str = "spiritsafe-data"
@@ -152,6 +155,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     public_url: str | None = None
     upstreams: tuple[UpstreamSettings, ...] = ()
     teacher: str | None = None
+    mark: str | None = None
     drain: str = "20s"
     timeouts: TimeoutSettings = TimeoutSettings()
     limits: LimitSettings = LimitSettings()

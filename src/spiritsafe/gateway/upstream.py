@@ -19,6 +19,9 @@ from spiritsafe.gateway.wire import read
 from spiritsafe.gateway.wire.types import Dialect
 
 _VERSION = b"anthropic-version"
+TENANT = b"x-spiritsafe-tenant"
+MARK = b"x-spiritsafe-mark"
+"""How a model server of our own is told for whom it answers, and tells which mark the answer carries."""
 _FORWARDED = (_VERSION, b"anthropic-beta", b"openai-beta", b"traceparent", b"tracestate")
 _MAX_ERROR = 1 << 20
 _MAX_ANSWER = 256 << 20
@@ -97,6 +100,8 @@ class Upstream:
             headers = self._fixed[dialect.name] = self._fixed_headers(dialect)
         if not client.keys().isdisjoint(_FORWARDED):
             headers += b"".join(b"%s: %s\r\n" % (name, client[name]) for name in _FORWARDED if name in client)
+        if self.settings.tell_tenant and TENANT in client:
+            headers += b"%s: %s\r\n" % (TENANT, client[TENANT])
         if dialect.name == "messages" and _VERSION not in client:
             headers += b"%s: 2023-06-01\r\n" % _VERSION
         try:

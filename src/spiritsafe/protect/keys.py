@@ -79,6 +79,11 @@ def key_of(epoch_secret: bytes, mark: str, epoch: int, tenant: str | None = None
     return MarkKey(mark, epoch, tenant, _derive(epoch_secret, "key", tenant))
 
 
+def derived(key: MarkKey, *info: str | int | None) -> bytes:
+    """Another 32 secret bytes for the same mark, epoch and tenant: HKDF-SHA256(key, info = ["of key", ...])."""
+    return _derive(key.secret, "of key", *info)
+
+
 def opens(commitment: Commitment, opened: bytes) -> bool:
     """Whether ``opened`` is the secret that was committed to."""
     return commitment.digest == _digest(commitment.kind, opened)

@@ -15,7 +15,7 @@ import msgspec
 from spiritsafe.errors import InputError, SpiritsafeError, UsageError
 from spiritsafe.teach import wire
 from spiritsafe.teach.answers import Collector
-from spiritsafe.teach.types import ContextTooLong, Delta, Json, Raw, Teacher
+from spiritsafe.teach.types import ContextTooLong, Delta, Json, Marker, Raw, Teacher
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -23,6 +23,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 S = TypeVar("S", bound=msgspec.Struct)
 
 LARGEST_BODY = 32 * 2**20
+TENANT = b"x-spiritsafe-tenant"
+"""The header by which a gateway says for whom it asks; a marker may mark by it."""
+MARK = b"x-spiritsafe-mark"
+"""The header that names the mark on an answer."""
 
 
 class _Reply(Exception):
@@ -35,12 +39,16 @@ class _Reply(Exception):
 
 
 class App:
-    """Serves one teacher. A client that goes away stops its drawing; a bad request is 400 in OpenAI's error shape."""
+    """Serves one teacher. A client that goes away stops its drawing; a bad request is 400 in OpenAI's error shape.
 
-    def __init__(self, teacher: Teacher) -> None:
+    With a ``marker`` every answer is marked, and a header of it says how.
+    """
+
+    def __init__(self, teacher: Teacher, marker: Marker | None = None) -> None:
         self._teacher = teacher
+        self._marker = marker
         self._created = int(time.time())
-        self._posts: dict[str, Callable[[bytes, Send], Coroutine[Any, Any, None]]] = {
+        self._posts: dict[str, Callable[[Teacher, bytes, Send], Coroutine[Any, Any, None]]] = {
             "/v1/chat/completions": self._chat,
             "/v1/completions": self._complete,
             "/v1/embeddings": self._embed,
@@ -51,23 +59,40 @@ class App:
         if scope["type"] != "http":
             raise ValueError(f"this app serves HTTP, not {scope['type']}")
         try:
-            await self._serve(scope["method"], scope["path"], receive, send)
+            await self._serve(scope, receive, send)
         except _Reply as reply:
             await _send_json(send, reply.status, reply.body)
         except SpiritsafeError as error:
             await _send_json(send, *_shaped(error))
 
-    async def _serve(self, method: str, path: str, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method, path = scope["method"], scope["path"]
         post = self._posts.get(path)
         gettable = path in ("/healthz", "/v1/models") or path.startswith("/v1/models/")
         if post is not None and method == "POST":
-            await _while_connected(receive, post(await _body(receive), send))
+            teacher, send = self._marked(scope, send)
+            await _while_connected(receive, post(teacher, await _body(receive), send))
         elif gettable and method in ("GET", "HEAD"):
             await _send_json(send, 200, self._get(path))
         elif post is not None or gettable:
             raise _Reply(405, wire.error_body(f"{method} is not allowed here", "invalid_request_error"))
         else:
             raise _Reply(404, wire.error_body(f"there is nothing at {path}", "invalid_request_error", "not_found"))
+
+    def _marked(self, scope: Scope, send: Send) -> tuple[Teacher, Send]:
+        """The teacher for whoever asks, and a way to answer that names the mark."""
+        marker = self._marker
+        if marker is None or scope["path"] == "/v1/embeddings":
+            return self._teacher, send
+        tenant = next((value.decode("latin-1") for name, value in scope["headers"] if name == TENANT), None)
+        named = (MARK, marker.mark_id.encode("latin-1"))
+
+        async def send_named(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                message = {**message, "headers": [*message["headers"], named]}
+            await send(message)
+
+        return marker.of(self._teacher, tenant), send_named
 
     def _get(self, path: str) -> Json:
         if path == "/healthz":
@@ -83,11 +108,11 @@ class App:
             message = f"the model {name!r} is not served here; {self._teacher.name!r} is"
             raise _Reply(404, wire.error_body(message, "invalid_request_error", "model_not_found", "model"))
 
-    async def _chat(self, body: bytes, send: Send) -> None:
+    async def _chat(self, teacher: Teacher, body: bytes, send: Send) -> None:
         request = _read(body, wire.ChatRequest)
         self._check_model(request.model)
         sampling, logprobs, usage = request.sampling(), bool(request.logprobs), wire.Usage()
-        deltas = self._teacher.stream(request.chat(), sampling)
+        deltas = teacher.stream(request.chat(), sampling)
         head = _head("chatcmpl", "chat.completion", self._teacher.name)
         if not request.stream:
             collector = Collector(sampling.n)
@@ -106,12 +131,12 @@ class App:
             {**head, "object": "chat.completion.chunk"},
         )
 
-    async def _complete(self, body: bytes, send: Send) -> None:
+    async def _complete(self, teacher: Teacher, body: bytes, send: Send) -> None:
         request = _read(body, wire.CompletionRequest)
         self._check_model(request.model)
         prompts, sampling, usage = request.prompts(), request.sampling(), wire.Usage()
         logprobs = request.logprobs is not None
-        streams = [self._teacher.stream(Raw(prompt), sampling) for prompt in prompts]
+        streams = [teacher.stream(Raw(prompt), sampling) for prompt in prompts]
         head = _head("cmpl", "text_completion", self._teacher.name)
         if not request.stream:
             collectors = [Collector(sampling.n) for _ in prompts]
@@ -129,14 +154,14 @@ class App:
         chunks = _text_chunks(_merged(streams), head, usage, n=sampling.n, logprobs=logprobs)
         await _send_events(send, chunks, usage if request.include_usage else None, head)
 
-    async def _embed(self, body: bytes, send: Send) -> None:
+    async def _embed(self, teacher: Teacher, body: bytes, send: Send) -> None:
         request = _read(body, wire.EmbeddingsRequest)
         self._check_model(request.model)
-        texts, tokenizer = request.texts(), self._teacher.tokenizer
-        if self._teacher.access != "weights" or tokenizer is None:
+        texts, tokenizer = request.texts(), teacher.tokenizer
+        if teacher.access != "weights" or tokenizer is None:
             message = f"{self._teacher.name} gives no embeddings here"
             raise _Reply(404, wire.error_body(message, "invalid_request_error", "not_found"))
-        vectors = await asyncio.to_thread(self._teacher.embed, texts)
+        vectors = await asyncio.to_thread(teacher.embed, texts)
         plain = request.encoding_format != "base64"
         data = [
             {"object": "embedding", "index": index, "embedding": vector if plain else _packed(vector)}

@@ -24,6 +24,16 @@ class Temperature(NamedTuple):
         return logits.div_(self.value)
 
 
+class Likeliest(NamedTuple):
+    """Keep the likeliest token alone: what temperature 0 leaves to a mark that belongs after temperature."""
+
+    stage: Stage = "logits"
+
+    def __call__(self, logits: Tensor, context: Context) -> Tensor:
+        best = torch.argmax(logits)
+        return torch.full_like(logits, float("-inf")).index_copy_(0, best[None], logits[best][None])
+
+
 class TopP(NamedTuple):
     """Keep the fewest likeliest tokens whose probability reaches ``mass`` (Holtzman et al. 2020)."""
 
@@ -63,6 +73,8 @@ class Sampler:
             warpers.append(TopP(sampling.top_p))
         before = [each for each in processors if each.stage == "logits"]
         after = [each for each in processors if each.stage == "warped"]
+        if self._greedy and after:
+            warpers.append(Likeliest())
         self._processors: tuple[Processor, ...] = (*before, *warpers, *after)
 
     def draw(self, logits: Tensor, context: Context) -> int:

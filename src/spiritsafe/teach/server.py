@@ -16,7 +16,7 @@ import uvicorn
 from spiritsafe.errors import ResourceError, SpiritsafeError
 from spiritsafe.teach import open_teacher
 from spiritsafe.teach.app import App
-from spiritsafe.teach.types import Options
+from spiritsafe.teach.types import Marker, Options
 
 
 class Server(uvicorn.Server):
@@ -37,13 +37,15 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     options: Options | None = None,
+    marker: Marker | None = None,
     ready: Callable[[str, int], None],
     stop_with_stdin: bool = False,
 ) -> None:
     """Open the teacher and serve it until interrupted; ``ready(model, port)`` is called once it answers.
 
-    ``port`` 0 takes a free one. With ``stop_with_stdin`` the end of standard input ends it too: so a
-    parent that dies takes its teacher along. Raises ResourceError if the port is taken.
+    With a ``marker`` what it answers is marked. ``port`` 0 takes a free one. With ``stop_with_stdin`` the end of
+    standard input ends it too: so a parent that dies takes its teacher along. Raises ResourceError if the port is
+    taken.
     """
     bound = _bind(host, port)
     try:
@@ -52,7 +54,7 @@ def serve(
         bound.close()
         raise
     config = uvicorn.Config(
-        App(teacher), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        App(teacher, marker), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
     )
     server = Server(config, lambda: ready(teacher.name, bound.getsockname()[1]))
     if stop_with_stdin:
@@ -93,16 +95,25 @@ def announce(model: str, port: int) -> None:
     sys.stdout.flush()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """``python -m spiritsafe.teach.server SPEC``: serve, with one line of JSON on standard output when ready."""
-    parser = argparse.ArgumentParser(prog="python -m spiritsafe.teach.server")
+def arguments_of(program: str) -> argparse.ArgumentParser:
+    """The arguments of a program that serves a teacher; another room may add its own."""
+    parser = argparse.ArgumentParser(prog=program)
     parser.add_argument("spec", help="smollm2, hf:FOLDER, gguf:FILE or openai:URL#model")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--threads", type=int, default=None, help="threads of torch; default one a core")
     parser.add_argument("--batch", type=int, default=Options().batch, help="answers drawn at once")
     parser.add_argument("--stop-with-stdin", action="store_true", help="end when standard input ends")
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """``python -m spiritsafe.teach.server SPEC``: serve, with one line of JSON on standard output when ready."""
+    return run(arguments_of("python -m spiritsafe.teach.server").parse_args(arguments), lambda: None)
+
+
+def run(given: argparse.Namespace, marker: Callable[[], Marker | None]) -> int:
+    """Serve as the arguments say; returns the exit status. ``marker`` may raise what is wrong with its own."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         serve(
@@ -110,6 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
             host=given.host,
             port=given.port,
             options=Options(threads=given.threads, batch=given.batch),
+            marker=marker(),
             ready=announce,
             stop_with_stdin=given.stop_with_stdin,
         )

@@ -223,6 +223,17 @@ class Teacher(Protocol):
         ...
 
 
+class Marker(Protocol):
+    """Puts a mark on what a teacher answers; ``mark_id`` is what the record calls it."""
+
+    @property
+    def mark_id(self) -> str: ...
+
+    def of(self, teacher: Teacher, tenant: str | None) -> Teacher:
+        """``teacher``, marked for the tenant who asks, where it is known."""
+        ...
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How an open model is run. ``threads`` None means one a core, or what OMP_NUM_THREADS says: two processes that
     take all cores each stall one another. ``batch`` is how many rows are decoded at once.

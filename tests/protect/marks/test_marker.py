@@ -9,7 +9,7 @@ from spiritsafe.errors import UsageError
 from spiritsafe.protect.keys import Keyring, MarkKey
 from spiritsafe.protect.marks.choice import Choice, choose
 from spiritsafe.protect.marks.embed import MarkProcessor
-from spiritsafe.protect.marks.marker import Chosen, KeyMarker, Processed, committed, key_marker
+from spiritsafe.protect.marks.marker import Chosen, KeyMarker, Processed, committed
 from spiritsafe.protect.marks.registry import mark
 from spiritsafe.teach.types import Access, Answer, Delta, Processor, Prompt, Sampling, Tokenizer
 
@@ -106,7 +106,7 @@ def test_a_mark_must_have_been_committed_before_it_is_used(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="no key was committed"):
         committed(keyring, "gumbel-k2")
     keyring.commit("gumbel-k2")
-    assert key_marker(keyring, "gumbel-k2").mark_id == "gumbel-k2@1"
+    assert committed(keyring, "gumbel-k2").mark_id == "gumbel-k2@1"
     keyring.commit("kgw-k1-g0.25-d2")
     with pytest.raises(UsageError, match="committed for kgw"):
-        key_marker(keyring, "gumbel-k2")
+        committed(keyring, "gumbel-k2")

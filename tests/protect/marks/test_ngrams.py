@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spiritsafe.protect.marks.ngrams import distinct, ngrams, without_contexts, words
+from spiritsafe.protect.marks.ngrams import distinct, grouped, ngrams, tallied, without_contexts, words
 
 sequences = st.lists(st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 3), max_size=30), max_size=5)
 
@@ -21,6 +23,17 @@ def test_contexts_that_were_shown_are_left_out(texts: list[list[int]], shown: li
     contexts = {tuple(row[:-1]) for row in seen.tolist()}
     expected = [row for row in rows.tolist() if tuple(row[:-1]) not in contexts]
     assert without_contexts(rows, seen).tolist() == expected
+
+
+@given(sequences, st.integers(1, 3))
+def test_tallies_are_counts_of_equal_rows(texts: list[list[int]], k: int) -> None:
+    rows = ngrams(texts, k)
+    found, counts = tallied(rows)
+    assert dict(zip(map(tuple, found.tolist()), counts.tolist(), strict=True)) == Counter(map(tuple, rows.tolist()))
+    _, doubled = tallied(rows, np.full(len(rows), 2.0))
+    np.testing.assert_array_equal(doubled, 2 * counts)
+    numbers = grouped(rows).tolist()
+    assert len(set(zip(numbers, map(tuple, rows.tolist()), strict=True))) == len(found) == len(set(numbers))
 
 
 def test_no_ngram_crosses_from_one_text_into_the_next() -> None:

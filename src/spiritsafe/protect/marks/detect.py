@@ -107,15 +107,15 @@ def detect(
     """
     every = ngrams(sequences, mark.k)
     rows = without_contexts(distinct(every), ngrams(seen, mark.k))
-    check_enough(rows, need if need is not None else enough(TEXT_EFFECT), mark, subject)
+    check_enough(rows.shape[0], need if need is not None else enough(TEXT_EFFECT), mark, subject)
     found = Found(f"mark {key.mark_id}", subject, NULL, rows.shape[0], every.shape[0])
     return judge(mark, key, rows, found=found, decoys=decoys, seed=seed)
 
 
-def check_enough(rows: Words, need: int, mark: Mark, subject: str) -> None:
-    """Raise ``TooFewTokens`` if there are fewer than ``need`` rows, or none."""
-    if rows.shape[0] < max(need, 1):
-        raise TooFewTokens(rows.shape[0], max(need, 1), mark.unit, subject)
+def check_enough(have: int, need: int, mark: Mark, subject: str) -> None:
+    """Raise ``TooFewTokens`` if there are fewer than ``need`` distinct n-grams, or none."""
+    if have < max(need, 1):
+        raise TooFewTokens(have, max(need, 1), mark.unit, subject)
 
 
 def judge(mark: Mark, key: MarkKey, rows: Words, *, found: Found, decoys: int, seed: int) -> Detection:

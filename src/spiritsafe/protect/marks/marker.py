@@ -11,7 +11,6 @@ from spiritsafe.errors import UsageError
 from spiritsafe.protect.keys import Keyring, MarkKey
 from spiritsafe.protect.marks.choice import choose
 from spiritsafe.protect.marks.embed import MarkProcessor
-from spiritsafe.protect.marks.registry import mark as named
 from spiritsafe.protect.marks.types import ChoiceMark, Mark
 from spiritsafe.teach.answers import Collector
 from spiritsafe.teach.types import Access, Answer, Delta, Processor, Prompt, Sampling, Teacher, Tokenizer
@@ -42,11 +41,6 @@ def committed(keyring: Keyring, name: str) -> MarkKey:
         what = f"the newest key was committed for {newest[0].mark}" if newest else "no key was committed"
         raise UsageError(f"{what}, not for {name}", remedy=f"Commit it first: spiritsafe mark commit {name}.")
     return keyring.key(newest[0].epoch)
-
-
-def key_marker(keyring: Keyring, name: str) -> KeyMarker:
-    """The marker for ``name`` under the newest epoch's key."""
-    return KeyMarker(named(name), committed(keyring, name))
 
 
 class Processed:

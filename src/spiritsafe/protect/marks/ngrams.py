@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spiritsafe.protect.prf import Words, siphash
+from spiritsafe.stats.types import FloatArray
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _NO_KEY = np.zeros(2, dtype=np.uint64)
@@ -50,6 +51,17 @@ def distinct(rows: Words) -> Words:
     _, first = np.unique(_fingerprints(rows), return_index=True)
     first.sort()
     return rows[first]
+
+
+def tallied(rows: Words, weights: FloatArray | None = None) -> tuple[Words, FloatArray]:
+    """The distinct rows, and for each the sum of ``weights`` (1 a row unless given) over its occurrences."""
+    _, first, place = np.unique(_fingerprints(rows), return_index=True, return_inverse=True)
+    return rows[first], np.bincount(place.ravel(), weights=weights, minlength=first.size).astype(np.float64)
+
+
+def grouped(rows: Words) -> npt.NDArray[np.intp]:
+    """A number for each row, the same for equal rows."""
+    return np.asarray(np.unique(_fingerprints(rows), return_inverse=True)[1]).ravel()
 
 
 def without_contexts(rows: Words, seen: Words) -> Words:

@@ -15,6 +15,7 @@ from spiritsafe.protect.marks.choice import Choice
 from spiritsafe.protect.marks.gumbel import Gumbel
 from spiritsafe.protect.marks.kgw import LEVELS, Kgw
 from spiritsafe.protect.marks.tournament import Tournament
+from spiritsafe.protect.marks.traced import LONGEST_CODE, SHORTEST_CODE, Traced
 from spiritsafe.protect.marks.types import Mark
 
 GROUP = "spiritsafe.marks"
@@ -65,6 +66,16 @@ def _choice(rest: str) -> Choice:
     return Choice(int(n), _context(k))
 
 
+def _traced(rest: str) -> Traced:
+    k, gamma, delta, m = _numbers(rest, "k", "g", "d", "m")
+    plain = _kgw(rest.rpartition("-")[0])
+    if plain.greens >= LEVELS // 2:
+        raise ValueError(f"g is below 1/2, since there are two lists, not {gamma:g}")
+    if m not in range(SHORTEST_CODE, LONGEST_CODE + 1):
+        raise ValueError(f"m is {SHORTEST_CODE} to {LONGEST_CODE} bits of code, not {m:g}")
+    return Traced(_context(k), plain.greens, delta, int(m))
+
+
 def _numbers(rest: str, *letters: str) -> tuple[float, ...]:
     pattern = "-".join(letter + _NUMBER for letter in letters)
     found = re.fullmatch(pattern, rest)
@@ -79,9 +90,15 @@ def _context(k: float) -> int:
     return int(k)
 
 
-SCHEMES: dict[str, Parser] = {"kgw": _kgw, "gumbel": _gumbel, "tournament": _tournament, "choice": _choice}
+SCHEMES: dict[str, Parser] = {
+    "kgw": _kgw,
+    "gumbel": _gumbel,
+    "tournament": _tournament,
+    "choice": _choice,
+    "traced": _traced,
+}
 
-EXAMPLES = ("kgw-k1-g0.25-d2", "gumbel-k2", "tournament-m30-k2", "choice-n4-k2")
+EXAMPLES = ("kgw-k1-g0.25-d2", "gumbel-k2", "tournament-m30-k2", "choice-n4-k2", "traced-k1-g0.25-d2-m1024")
 
 
 def _parsers() -> dict[str, Parser]:

@@ -1,0 +1,182 @@
+"""Was a model trained on marked answers? What it writes by itself is scored with the key.
+
+Source: Sander et al. (2024), "Watermarking makes language models radioactive"; free generation is its closed form,
+prompts from the harvest its supervised one. What is scored is the suspect's distinct n-grams. Nothing is left out by a
+rule that looks at the key or at marked text: leaving out n-grams seen in training selects by their colour and ruins the
+null. Three ways to weigh the same n-grams, each with an exact null; a protocol commits to one beforehand:
+
+    once        each counts one: the closed binomial or Gamma tail
+    counted     by ln(1 + how often it came)
+    controlled  by how much more often it came than in a control's answers, in Pearson residuals
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from spiritsafe.errors import UsageError
+from spiritsafe.protect.keys import MarkKey
+from spiritsafe.protect.marks.detect import DECOYS, Detection, Found, Sequences, check_enough, encode, enough, judge
+from spiritsafe.protect.marks.ngrams import grouped, ngrams, tallied, without_contexts
+from spiritsafe.protect.marks.types import Mark
+from spiritsafe.protect.marks.weighted import controlled, counted, judge_weighted
+from spiritsafe.protect.prf import Words
+from spiritsafe.prove.suspect import Reply, Suspect
+from spiritsafe.stats.types import FloatArray
+from spiritsafe.teach.types import Chat, Prompt, Sampling, Tokenizer
+
+Weighing = Literal["once", "counted", "controlled"]
+Form = Literal["closed", "supervised"]
+
+EFFECT = 0.1
+"""Standard deviations that one n-gram of a student's text is taken to gain, when asking how many n-grams are enough."""
+
+NULL = "The suspect was not trained on answers marked under this key: its text is independent of the key."
+FLOOR = 1.0
+"""Added to expected counts: residuals of what the control hardly ever wrote must not outweigh all others."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a suspect wrote, and what it was shown that may itself carry the mark."""
+
+    texts: tuple[str, ...]
+    shown: tuple[str, ...]
+    refused: int
+
+
+class Weighed(NamedTuple):
+    """Distinct n-grams and their weights; ``own`` are those that the suspect wrote, ``met`` counts repeats as well."""
+
+    rows: Words
+    weights: FloatArray
+    own: int
+    met: int
+
+
+def ask(suspect: Suspect, prompts: Sequence[Prompt], sampling: Sampling) -> Asked:
+    """Let the suspect write. Assistant turns inside prompts count as shown: they may be marked answers."""
+    replies = suspect.generate(prompts, sampling)
+    kept = [reply for some in replies for reply in some if _answers(reply)]
+    return Asked(
+        tuple(reply.text for reply in kept),
+        tuple(turn for prompt in prompts for turn in _assistant(prompt)),
+        sum(len(some) for some in replies) - len(kept),
+    )
+
+
+def radioactivity(
+    mark: Mark,
+    key: MarkKey,
+    asked: Asked,
+    *,
+    subject: str,
+    tokenizer: Tokenizer | None,
+    form: Form = "closed",
+    weighing: Weighing = "once",
+    control: Asked | None = None,
+    need: int | None = None,
+    decoys: int = DECOYS,
+    seed: int = 0,
+) -> Detection:
+    """Score what the suspect wrote. ``tokenizer`` is that of the model that wrote the marked answers, not its own.
+
+    ``control`` are answers to the same questions by a model that never met this key: the teacher without its mark, or
+    a model of the suspect's kind. Raises ``TooFewTokens`` where there is too little distinct text.
+    """
+    because = (f"{len(asked.texts)} answers, {asked.refused} refused or empty",)
+    return score(
+        mark,
+        key,
+        encode(mark, asked.texts, tokenizer),
+        subject=subject,
+        seen=encode(mark, asked.shown, tokenizer),
+        form=form,
+        weighing=weighing,
+        control=None if control is None else encode(mark, control.texts, tokenizer),
+        need=need,
+        decoys=decoys,
+        seed=seed,
+        because=because,
+    )
+
+
+def score(
+    mark: Mark,
+    key: MarkKey,
+    sequences: Sequences,
+    *,
+    subject: str,
+    seen: Sequences = (),
+    form: Form = "closed",
+    weighing: Weighing = "once",
+    control: Sequences | None = None,
+    need: int | None = None,
+    decoys: int = DECOYS,
+    seed: int = 0,
+    because: tuple[str, ...] = (),
+) -> Detection:
+    """The same for token (or word) sequences. ``seen`` are sequences that the suspect was shown and may be marked."""
+    read = weighed(mark, sequences, seen=seen, weighing=weighing, control=control)
+    check_enough(read.own, need if need is not None else enough(EFFECT), mark, subject)
+    shown = sum(len(text) > mark.k for text in seen)
+    if shown:
+        because += (f"n-grams whose context stood in one of {shown} texts that it was shown were left out",)
+    name = f"radioactivity {form} {weighing} {key.mark_id}"
+    found = Found(name, subject, NULL, read.own, read.met, because)
+    if weighing == "once":
+        return judge(mark, key, read.rows, found=found, decoys=decoys, seed=seed)
+    return judge_weighted(mark, key, read.rows, read.weights, found=found, decoys=decoys, seed=seed)
+
+
+def weighed(
+    mark: Mark,
+    sequences: Sequences,
+    *,
+    seen: Sequences = (),
+    weighing: Weighing = "once",
+    control: Sequences | None = None,
+) -> Weighed:
+    """What is scored of the suspect's sequences.
+
+    Raises ``UsageError`` for a control without the weighing that needs it, or the other way round.
+    """
+    if (weighing == "controlled") != (control is not None):
+        raise UsageError(
+            f"weighing {weighing!r} {'needs a' if control is None else 'takes no'} control",
+            remedy="Give a control's answers with weighing 'controlled', and with no other.",
+        )
+    every, shown = ngrams(sequences, mark.k), ngrams(seen, mark.k)
+    rows, counts = tallied(without_contexts(every, shown))
+    if control is not None:
+        other = without_contexts(ngrams(control, mark.k), shown)
+        return Weighed(*residuals(rows, counts, *tallied(other), floor=FLOOR), rows.shape[0], every.shape[0])
+    weights = counted(counts) if weighing == "counted" else np.ones_like(counts)
+    return Weighed(rows, weights, rows.shape[0], every.shape[0])
+
+
+def residuals(
+    rows: Words, counts: FloatArray, other: Words, expected: FloatArray, *, floor: float
+) -> tuple[Words, FloatArray]:
+    """Rows of either side, each weighted by how much more often it came than the other side's share of its context."""
+    both = np.concatenate([rows, other])
+    merged, mine = tallied(both, np.concatenate([counts, np.zeros_like(expected)]))
+    _, theirs = tallied(both, np.concatenate([np.zeros_like(counts), expected]))
+    context = grouped(merged[:, :-1])
+    met, known = (np.bincount(context, weights=each)[context].astype(np.float64) for each in (mine, theirs))
+    share = np.divide(theirs, known, out=np.zeros_like(theirs), where=known > 0.0)
+    return merged, controlled(mine, met * share, floor)
+
+
+def _answers(reply: Reply) -> bool:
+    return reply.ending != "refused" and bool(reply.text.strip())
+
+
+def _assistant(prompt: Prompt) -> list[str]:
+    if not isinstance(prompt, Chat):
+        return []
+    turns = [turn.get("content") for turn in prompt.messages if turn.get("role") == "assistant"]
+    return [turn for turn in turns if isinstance(turn, str)]
