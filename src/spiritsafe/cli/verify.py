@@ -1,4 +1,4 @@
-"""``spiritsafe verify``: is a record, or a sealed student, as it was written."""
+"""``spiritsafe verify``: is a record, a sealed student or a bundle of evidence as it was written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from spiritsafe.cli.output import Json, emit_json, emit_table
 from spiritsafe.cli.progress import progress
+from spiritsafe.cli.verify_bundle import verify_bundle
 from spiritsafe.cli.verify_student import verify_student
 from spiritsafe.errors import InputError, UsageError
 
@@ -22,7 +23,9 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    data: Annotated[Path, typer.Argument(metavar="PATH", help="A data folder, the record in it, or a student.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A data folder, the record in it, a student, or a bundle.")
+    ],
     key: Annotated[
         str | None,
         typer.Option(
@@ -32,18 +35,25 @@ def verify(
     head: Annotated[
         list[Path] | None, typer.Option(help="A head published before (`spiritsafe record head`); may be repeated.")
     ] = None,
+    authority: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="The root of the authority that stamped a bundle's plan.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Check every row, segment and signature of a record, or every file, stage and permission of a sealed student.
+    """Check every row, segment and signature of a record; every file, stage and permission of a sealed student; or
+    every byte of a bundle, whose numbers are computed again, offline.
 
     Exit 0 if intact, 1 if broken, with the first wrong place of a record or every one of a student. Rows cut off
     together with a head put back from an earlier day, or everything signed anew with a stolen key, only a head kept
     elsewhere can show: give it with --head.
     """
     from spiritsafe.distill.verify_student import is_student
+    from spiritsafe.prove.bundle import is_bundle
     from spiritsafe.record.layout import record_folder
     from spiritsafe.record.verify import verify as check
 
+    if is_bundle(data):
+        raise typer.Exit(verify_bundle(data, key, authority, json))
     if is_student(data):
         if head:
             raise UsageError("a student has no heads", remedy="Leave --head out; give --key.", where="--head")

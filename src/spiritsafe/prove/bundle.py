@@ -29,7 +29,6 @@ import msgspec
 from spiritsafe.errors import BrokenRecord, InputError, ResourceError
 from spiritsafe.evidence import dsse, statement
 from spiritsafe.evidence.document import to_html
-from spiritsafe.evidence.pdf import to_pdf
 from spiritsafe.evidence.signing import PrivateKey
 from spiritsafe.prove.account import Lead, document
 from spiritsafe.prove.plan import Plan, code_files
@@ -93,6 +92,8 @@ def members(
     """All members but the signer's two. ``inputs`` and ``secrets`` are by the number of the test, ``said`` by
     ``model/test`` or ``reference/test``.
     """
+    from spiritsafe.evidence.pdf import to_pdf  # noqa: PLC0415 - what sets the paper is loaded to set it
+
     told = document(plan, results)
     found = {
         PLAN: plan.data,

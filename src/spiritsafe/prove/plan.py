@@ -46,7 +46,7 @@ class CaseTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A case as a person writes it. ``stopping`` ``fixed`` goes by p-values once, ``anytime`` by e-values, which may be
     looked at again as more comes in. ``decoys`` are keys that were never used; ``controls`` are models that can't have
-    been trained on the data.
+    been trained on the data. ``names`` are the teacher's and its maker's, for leads alone.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     controls: tuple[str, ...] = ()
     decoys: Annotated[int, msgspec.Meta(ge=0, le=999)] = 9
     seed: int = 1
+    names: tuple[str, ...] = ()
 
 
 class Published(msgspec.Struct, frozen=True):

@@ -25,7 +25,6 @@ from cryptography import x509
 from spiritsafe.errors import BrokenRecord, InputError, SpiritsafeError
 from spiritsafe.evidence import dsse, statement
 from spiritsafe.evidence.document import to_html
-from spiritsafe.evidence.pdf import to_pdf
 from spiritsafe.evidence.signing import PublicKey
 from spiritsafe.evidence.timestamp import Stamp, check, time_of
 from spiritsafe.prove import bundle
@@ -208,6 +207,8 @@ def _told(contents: Mapping[str, bytes], plan: Plan, results: Results, notes: li
             f"the first {changed[0] if changed else 'none that is listed'}; the reports were not set again"
         )
         return []
+    from spiritsafe.evidence.pdf import to_pdf  # noqa: PLC0415 - what sets the paper is loaded to set it
+
     told = document(plan, results)
     pages = {bundle.PAGE: to_html(told).encode(), bundle.PAPER: to_pdf(told)}
     return [

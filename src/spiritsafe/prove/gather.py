@@ -1,0 +1,141 @@
+"""Making a case: from the pairs that a gateway kept, or from a rights holder's own texts."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from spiritsafe.errors import InputError, ResourceError
+from spiritsafe.protect.twins import (
+    KEY_BYTES,
+    Committed,
+    Pair,
+    choose,
+    commitment,
+    commitments_in,
+    epoch_key,
+    epoch_of,
+    pairs_in,
+    write_pairs,
+)
+from spiritsafe.record.keys import read_secret
+from spiritsafe.record.reader import read
+
+CASE, PAIRS, SECRET, COMMITMENT, PUBLISH = "case.yaml", "pairs.jsonl", "twins.key", "commitment.json", "publish.jsonl"
+
+FORM = """# What is tested, and how. A plan made of it is committed to before the suspect is asked:
+#   spiritsafe prove --case {case} --commit
+version: 1
+name: {name}
+subject: {subject}
+alpha: 0.01
+stopping: fixed        # or anytime: by e-values, which may be looked at again
+controls: []           # models that can't have seen the data: hf:FOLDER, openai:URL#model
+decoys: 9
+seed: 1
+tests:
+  - test: twins
+    inputs: {pairs}
+    secret: {secret}
+    commitment: {commitment}
+    # reference: smollm2   # best the teacher itself: it never saw the coins
+    options: {{epoch: "{epoch}"}}
+"""
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rights holder's text in two versions of equal standing. ``prompt`` is what a model would be asked to say it."""
+
+    name: str
+    versions: tuple[str, str]
+    prompt: str = ""
+
+
+def from_gateway(data: Path, epoch: str, folder: Path, subject: str) -> Path:
+    """A case from the twins of one epoch in a gateway's data folder; gives the case's file.
+
+    The epoch's key is copied into the case: its epoch should be over, for whoever sees a key can tell its coins.
+    Raises ``InputError`` where there are no pairs of that epoch, or no commitment.
+    """
+    log = data / "twins" / "record"
+    pairs: list[Pair] = [p for p in pairs_in(exchange for _, exchange in read(log)) if p.epoch == epoch]
+    committed = commitments_in(exchange for _, exchange in read(log)).get(epoch)
+    if not pairs or committed is None:
+        raise InputError(
+            f"there are no twins of {epoch!r} here",
+            where=str(log),
+            remedy="Serve with --twins 0.02 and wait, or name another epoch such as 2026-11.",
+        )
+    key = epoch_key(read_secret(data / "twins" / "keys" / "twins.key"), epoch)
+    return _write(folder, pairs, key, committed, subject)
+
+
+def from_texts(path: Path, folder: Path, subject: str, now: datetime | None = None) -> Path:
+    """A case from texts in two versions each, with a fresh key; gives the case's file.
+
+    ``publish.jsonl`` says which version of each to publish. The other versions stay with you. Publish the commitment
+    first. Raises ``InputError`` naming the line that is no text.
+    """
+    texts: dict[str, Text] = {}
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            text = msgspec.json.decode(line, type=Text)
+        except msgspec.MsgspecError as error:
+            remedy = "A line holds name and versions, two texts."
+            raise InputError(f"it is no text: {error}", where=f"{path}:{number}", remedy=remedy) from error
+        if text.name in texts or text.versions[0] == text.versions[1]:
+            raise InputError(
+                "its name came before, or its versions are the same", where=f"{path}:{number}", remedy="Change it."
+            )
+        texts[text.name] = text
+    if not texts:
+        raise InputError("there are no texts", where=str(path), remedy="Give a line a text.")
+    made, key = now or datetime.now(UTC), os.urandom(KEY_BYTES)
+    epoch = epoch_of(made)
+    pairs = [
+        Pair(
+            pair_id=text.name,
+            time=made,
+            epoch=epoch,
+            messages=({"role": "user", "content": text.prompt or text.name},),
+            answers=text.versions,
+        )
+        for text in texts.values()
+    ]
+    committed = Committed(epoch=epoch, digest=commitment(key, epoch), time=made)
+    case = _write(folder, pairs, key, committed, subject)
+    chosen = choose({name: text.versions for name, text in texts.items()}, key)
+    lines = [msgspec.json.encode({"name": name, "text": text}) + b"\n" for name, text in chosen.items()]
+    (folder / PUBLISH).write_bytes(b"".join(lines))
+    return case
+
+
+def _write(folder: Path, pairs: list[Pair], key: bytes, committed: Committed, subject: str) -> Path:
+    path = folder / CASE
+    if path.exists():
+        raise InputError("there is a case already", where=str(path), remedy="Choose another folder.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_pairs(folder / PAIRS, pairs)
+        fd = os.open(folder / SECRET, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(key.hex() + "\n")
+        (folder / COMMITMENT).write_bytes(msgspec.json.encode(committed, order="sorted") + b"\n")
+        filled = FORM.format(
+            case=path,
+            name=msgspec.json.encode(folder.resolve().name).decode(),
+            subject=msgspec.json.encode(subject).decode(),
+            pairs=PAIRS,
+            secret=SECRET,
+            commitment=COMMITMENT,
+            epoch=committed.epoch,
+        )
+        path.write_text(filled)
+    except OSError as error:
+        raise ResourceError(
+            f"the case can't be written: {error.strerror}", where=str(folder), remedy="Choose another folder."
+        ) from error
+    return path
