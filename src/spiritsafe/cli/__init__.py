@@ -23,6 +23,7 @@ VERBS: tuple[str, ...] = (
     "record",
     "ingest",
     "scan",
+    "prove",
     "verify",
     "teach",
     "terms",
