@@ -154,7 +154,7 @@ def power() -> None:
             )
 
 
-def network(folder: Path, prompts: int, minutes: float) -> None:
+def network(folder: Path, prompts: int, epochs: float) -> None:
     """Draw three answers to each prompt, train one student on those that a coin serves and one on the third."""
     from spiritsafe.prove.suspect_weights import open_weights
 
@@ -163,8 +163,8 @@ def network(folder: Path, prompts: int, minutes: float) -> None:
     coins = [dice.randrange(2) for _ in rows]
     pairs = [pair_of(str(at), row["prompt"], tuple(row["answers"][:2])) for at, row in enumerate(rows)]
     served = [pair.answers[coin] for pair, coin in zip(pairs, coins, strict=True)]
-    trained(folder / "student", rows, served, minutes)
-    trained(folder / "control", rows, [row["answers"][2] for row in rows], minutes)
+    trained(folder / "student", rows, served, epochs)
+    trained(folder / "control", rows, [row["answers"][2] for row in rows], epochs)
     with closing(open_weights("smollm2")) as teacher:
         for name in ("student", "control"):
             with closing(open_weights(f"hf:{folder / name}")) as suspect:
@@ -202,8 +202,8 @@ def drawn(folder: Path, count: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()[:count]]
 
 
-def trained(folder: Path, rows: list[dict[str, Any]], texts: list[str], minutes: float) -> None:
-    """The embedded teacher cut to 20 layers, trained on these answers for so many minutes."""
+def trained(folder: Path, rows: list[dict[str, Any]], texts: list[str], epochs: float) -> None:
+    """The embedded teacher cut to 20 layers, trained on these answers."""
     import torch
     from transformers import AutoTokenizer
 
@@ -224,10 +224,13 @@ def trained(folder: Path, rows: list[dict[str, Any]], texts: list[str], minutes:
         data.append((head, [*tokenizer.encode(text), tokenizer.eos_token_id]))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.0)
     dice, began, seen = Random(3), time.monotonic(), 0
-    while time.monotonic() - began < 60 * minutes:
-        batch = dice.sample(data, 8)
+    while seen < epochs * len(data):
+        if seen % len(data) < 8:
+            dice.shuffle(data)
+        start = seen % len(data)
+        batch = data[start : start + 8]
         width = max(len(head) + len(tail) for head, tail in batch)
-        ids = torch.zeros(8, width, dtype=torch.long)
+        ids = torch.zeros(len(batch), width, dtype=torch.long)
         rows_of, places, wanted = [], [], []
         for at, (head, tail) in enumerate(batch):
             ids[at, : len(head) + len(tail)] = torch.tensor(head + tail)
@@ -241,10 +244,10 @@ def trained(folder: Path, rows: list[dict[str, Any]], texts: list[str], minutes:
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        seen += 8
-        if seen % 80 == 0:
+        seen += len(batch)
+        if seen % 16 == 0:
             print(f"{folder.name}: {seen / len(data):.2f} epochs, loss {loss.item():.2f}", flush=True)
-    print(f"{folder.name}: {seen / len(data):.2f} epochs in {minutes:g} minutes", flush=True)
+    print(f"{folder.name}: {epochs:g} epochs in {(time.monotonic() - began) / 60:.1f} minutes", flush=True)
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -254,10 +257,10 @@ def main() -> None:
     parser.add_argument("what", choices=("size", "power", "network"))
     parser.add_argument("--folder", type=Path, default=Path("twins-network"))
     parser.add_argument("--prompts", type=int, default=160)
-    parser.add_argument("--minutes", type=float, default=9.0)
+    parser.add_argument("--epochs", type=float, default=2.0)
     given = parser.parse_args()
     if given.what == "network":
-        network(given.folder, given.prompts, given.minutes)
+        network(given.folder, given.prompts, given.epochs)
     else:
         {"size": size, "power": power}[given.what]()
 
