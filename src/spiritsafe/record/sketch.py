@@ -6,7 +6,7 @@ exact-match digests are keyed, so that only the holder of the key can test wheth
 
 ``SKETCH`` names the form with its parameters: two sketches compare only under one name. What ``text-1``
 itself fixes, and only a new number may change: lower case, every digit shown as 0, the cutting into
-units (``words.split_words``), ``HEAD``, ``TAIL``, ``EDGE``, ``CORE``, ``ZONE``, ``SEED``, the hashes, float16.
+units (``words.split_words``), ``HEAD``, ``TAIL``, ``EDGE``, ``CORE_...``, ``ZONE``, ``SEED``, the hashes, float16.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ ALL_PARTS: frozenset[Part] = frozenset(("minhash", "ngrams", "trigrams", "embedd
 
 HEAD, TAIL = 24_576, 8_192
 EDGE = 8
-CORE = 4
+CORE_LEAST, CORE_MOST, CORE_WEIGHT = 3, 16, 108
 ZONE = 24
 PERMUTATIONS = 64
 SEED = 42
@@ -78,8 +78,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     characters. ``words`` + ``numbers`` + ``marks`` is the number of units. ``script`` is that of most
     words, ``language`` a hint from frequent words, both None where nothing speaks for any. Digests are
     8 bytes, keyed: ``digest`` of the exact text, ``template`` of its units with digits masked,
-    ``opening`` and ``closing`` of the first and last 8 units, ``core`` of its 4 weightiest words in any order: the
-    same question with another greeting or other numbers mostly has the same core.
+    ``opening`` and ``closing`` of the first and last 8 units, ``core`` of its rare words in any order (the 3 rarest at
+    least): the same question with another greeting or other numbers mostly has the same core.
     """
 
     chars: int = 0
@@ -416,18 +416,21 @@ class _Units:
         return found[:, 0].copy(), found[:, 1].copy(), found[:, 2].copy()
 
     def core(self, key: bytes) -> NDArray[np.uint64]:
-        """Digest the ``CORE`` weightiest distinct words of each text, numbers after words and marks last."""
+        """Digest the weightiest distinct words of each text: those of ``CORE_WEIGHT`` and more up to ``CORE_MOST``, but
+        ``CORE_LEAST`` in any case, numbers after words and marks last.
+        """
         _, last = _powers(key, 2)
         weight = np.where(self.kinds == WORD, np.minimum(self._weights, 0xFFFD) + 2, self.kinds == NUMBER)
         light = (0xFFFF - weight.astype(np.int64)).astype(np.uint64)
         # By text, weight and hash; the rest of a hash would part words of one weight once in billions of texts.
         order = np.argsort(self._row.astype(np.uint64) << _48 | light << _32 | self._hashes >> _32)
-        row, hashes = self._row[order], self._hashes[order]
+        row, hashes, weight = self._row[order], self._hashes[order], weight[order]
         fresh = np.ones(len(row), dtype=bool)
         fresh[1:] = (row[1:] != row[:-1]) | (hashes[1:] != hashes[:-1])
-        row, hashes = row[fresh], hashes[fresh]
+        row, hashes, weight = row[fresh], hashes[fresh], weight[fresh]
         starts = np.searchsorted(row, np.arange(self._n))
-        kept = np.arange(len(row)) - starts[row] < CORE
+        place = np.arange(len(row)) - starts[row]
+        kept = (place < CORE_LEAST) | ((place < CORE_MOST) & (weight >= CORE_WEIGHT + 2))
         found = np.zeros(self._n, dtype=np.uint64)
         np.add.at(found, row[kept], _mix(hashes[kept]))
         return _mix(found ^ last)

@@ -6,10 +6,11 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from spiritsafe.detect.ring.communities import communities
 from spiritsafe.detect.ring.customers import customers
-from spiritsafe.detect.ring.rhythm import Crowd, Rhythm, crowd_of, rhythm
+from spiritsafe.detect.ring.rhythm import Crowd, Rhythm, crowd_of, days_of_week, rhythm
 from spiritsafe.detect.ring.stars import Stars, stars
 from spiritsafe.detect.types import Ring
 from spiritsafe.stats.evalues import calibrate_mixture
@@ -37,9 +38,11 @@ OWN = 1.64
 STRANGER = 6.5
 """How many standard errors a member's own moments must agree with the others', and those of somebody new."""
 
-_WEEK = 7
-_SATURDAY = 2
+_THURSDAY = 3
+"""What 1970-01-01 was, counted from Monday."""
+
 _MOST_DAYS = 28
+_AGREES = 0.05
 _BLOCK = 4096
 _NULL = (
     "each customer is busy at moments of its own, its daily habits and everybody's moments apart: those of one say"
@@ -85,7 +88,7 @@ class Lockstep:
             return []
         log = _Log(account, hour, count, clock)
         whole = log.counts(busy, of)
-        crowd = crowd_of(whole, clock.weekend)
+        crowd = crowd_of(whole, clock.week)
         found = rhythm(whole, crowd)
         return [_ring(group, found, crowd, log, of, busy, table) for group in _groups(found, table.looks)]
 
@@ -110,15 +113,13 @@ class _Log(NamedTuple):
 class _Clock(NamedTuple):
     first: int
     days: int
-    weekend: NDArray[np.bool_]
+    week: IntArray
 
     @classmethod
     def of(cls, hour: IntArray) -> _Clock:
         last = int(hour.max()) // 24
         first = max(int(hour.min()) // 24, last - _MOST_DAYS + 1)
-        # 1970-01-01 was a Thursday.
-        weekend = (np.arange(first, last + 1) - _SATURDAY) % _WEEK < 2
-        return cls(first, last - first + 1, weekend)
+        return cls(first, last - first + 1, days_of_week(first + _THURSDAY, last - first + 1))
 
 
 def _groups(found: Rhythm, looks: int) -> list[_Group]:
@@ -126,25 +127,53 @@ def _groups(found: Rhythm, looks: int) -> list[_Group]:
     # Hours and days were both looked at, and this time is not the first.
     price = math.log10(2.0 * looks)
     hours = stars(found.hours, found.hour_width, GUARD_HOURS, LEVEL)
-    uneven = np.flatnonzero(found.uneven)
-    days = stars(found.days[uneven], found.day_width[uneven], GUARD_DAYS, LEVEL)
-    groups = _communities(hours, len(found.hours), "hour", price)
-    taken = {int(row) for group in groups for row in group.members}
-    for group in _communities(days, len(uneven), "day", price):
-        members = uneven[group.members]
-        rest = np.array([row for row in members.tolist() if row not in taken], dtype=np.int64)
-        if len(rest) >= LEAST_CUSTOMERS and len(rest) > len(members) / 2:
-            groups.append(_Group(rest, group.log10_p, group.by))
-    return groups
+    said = np.flatnonzero((found.hours != 0).any(axis=1))
+    groups = _apart(_communities(hours, np.arange(len(found.hours)), "hour", price), found, said)
+    taken = np.concatenate([np.zeros(0, dtype=np.int64), *(group.members for group in groups)])
+    # Who starts, ends or pauses on one day does so with many others: a ring can't begin with that.
+    begins = np.setdiff1d(np.flatnonzero(found.uneven & ~found.stretch), taken)
+    days = stars(found.days[begins], found.day_width[begins], GUARD_DAYS, LEVEL)
+    uneven = np.setdiff1d(np.flatnonzero(found.uneven), taken)
+    return groups + _apart(_communities(days, begins, "day", price), found, uneven)
 
 
-def _communities(found: Stars, rows: int, by: str, price: float) -> list[_Group]:
-    """Leiden communities of the rays of significant stars; ``price`` (log10) is for the looks that were taken."""
+def _apart(groups: Sequence[_Group], found: Rhythm, others: IntArray) -> list[_Group]:
+    """The groups with all who agree with them, the surest first; who is in one is in no other."""
+    kept = []
+    for group in sorted(groups, key=lambda each: each.log10_p):
+        whole = group._replace(members=np.intersect1d(group.members, others))
+        agreed = _agreed(whole, found, others) if len(whole.members) >= LEAST_CUSTOMERS else None
+        if agreed is not None:
+            kept.append(agreed)
+            others = np.setdiff1d(others, agreed.members)
+    return kept
+
+
+def _agreed(group: _Group, found: Rhythm, others: IntArray) -> _Group | None:
+    """Of the ``others`` those that agree with the group's sum, themselves left out, beyond chance (Bonferroni).
+
+    Near a large group, a customer that leans a little towards it leans towards all of it, and looks like the centre
+    of a star: only what agrees this much belongs to it.
+    """
+    by_hour = group.by == "hour"
+    rows, width, guard = (
+        (found.hours, found.hour_width, GUARD_HOURS) if by_hour else (found.days, found.day_width, GUARD_DAYS)
+    )
+    inside = np.isin(others, group.members)
+    target = rows[group.members].sum(axis=0) - rows[others] * inside[:, None]
+    r = np.einsum("ij,ij->i", rows[others], target) / np.maximum(np.linalg.norm(target, axis=1), 1e-9)
+    z = np.arctanh(np.clip(r, -0.9999, 0.9999)) * np.sqrt(np.maximum(width[others] - 3.0, 0.0)) / guard
+    agree = others[z >= stats.norm.isf(_AGREES / max(len(others), 1))]
+    return group._replace(members=np.sort(agree)) if len(agree) >= LEAST_CUSTOMERS else None
+
+
+def _communities(found: Stars, rows: IntArray, by: str, price: float) -> list[_Group]:
+    """Leiden communities of the rays of significant stars among ``rows``; ``price`` (log10) is for the looks taken."""
     groups = []
-    for members in communities(found.left, found.right, rows):
+    for members in communities(found.left, found.right, len(rows)):
         best = float(found.log10_p[members].min()) + price
         if len(members) >= LEAST_CUSTOMERS and best <= LEVEL:
-            groups.append(_Group(members, best, by))
+            groups.append(_Group(rows[members], best, by))
     return groups
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spiritsafe.detect.types import FloatArray
+    from spiritsafe.detect.types import BoolArray, FloatArray, IntArray
 
 CROWDED = 0.10
 """At most this share of all hours is left out because everyone was busy then: news, outages, a release."""
@@ -18,58 +18,87 @@ CROWDED = 0.10
 _BURST, _CROWD = 2.0, 0.05
 _ROUNDS = 6
 _CLIP = 3.0
-_LEAST_DAYS = 7
+_WEEK = 7
+_LEAST_WIDTH = 8
 _UNEVEN = 0.01
+_STRETCH = 0.7
 
 
 class Rhythm(NamedTuple):
     """One row a customer. ``hours`` [n, hours] and ``days`` [n, days] are float32, of length 1 a row, 0 where a row
     says nothing; ``hour_width`` and ``day_width`` [n] are in how many dimensions a row is free.
 
-    ``uneven`` are the rows whose days differ more than a steady customer's would.
+    ``uneven`` are the rows whose days differ more than a steady customer's would; ``stretch`` those among them whose
+    days are mostly one stretch.
     """
 
     hours: NDArray[np.float32]
     hour_width: FloatArray
     days: NDArray[np.float32]
     day_width: FloatArray
-    uneven: NDArray[np.bool_]
+    uneven: BoolArray
+    stretch: BoolArray
 
 
 class Crowd(NamedTuple):
     """What all have in common: the hours that are left open [days, 24], each hour's and each day's mean and spread."""
 
-    open_hours: NDArray[np.bool_]
-    weekend: NDArray[np.bool_]
+    open_hours: BoolArray
+    week: IntArray
     hours: tuple[NDArray[np.float32], NDArray[np.float32]]
     days: tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-def crowd_of(counts: NDArray[np.float32], weekend: NDArray[np.bool_]) -> Crowd:
-    """The crowd that customers with these ``counts`` [n, days, 24] are. ``weekend`` [days]."""
+def days_of_week(first: int, days: int) -> IntArray:
+    """The kind of each day from day number ``first`` on (0 is Monday): Monday, Tuesday to Thursday, Friday, Saturday,
+    Sunday: a week ends at other hours and on other days elsewhere. In less than two weeks, working days and the rest.
+    """
+    week = (first + np.arange(days)) % _WEEK
+    return np.array([0, 1, 1, 1, 2, 3, 4] if days >= 2 * _WEEK else [0, 0, 0, 0, 0, 1, 1], dtype=np.int64)[week]
+
+
+def crowd_of(counts: NDArray[np.float32], week: IntArray) -> Crowd:
+    """The crowd that customers with these ``counts`` [n, days, 24] are; ``week`` [days] is the kind of each day."""
     open_hours = ~_crowded(counts)
-    hours = _common(*_residual(counts, open_hours))
-    return Crowd(open_hours, weekend, hours, _common(*_day_residual(counts, open_hours)))
+    hours = _common(*_residual(counts, open_hours, week))
+    return Crowd(open_hours, week, hours, _common(*_day_residual(counts, open_hours, week)))
 
 
 def rhythm(counts: NDArray[np.float32], crowd: Crowd) -> Rhythm:
-    """Residuals of ``counts`` [n, days, 24] against day total x hour of the day, within each row's first and last hour.
+    """Residuals of ``counts`` [n, days, 24] within each row's first and last hour: of hours against day total x hour of
+    this kind of day, of days against the mean of their kind.
 
     Hours in which many of the crowd burst at once are left out for all, and so is what the crowd has in common.
     """
-    residual, weight = _residual(counts, crowd.open_hours)
+    residual, weight = _residual(counts, crowd.open_hours, crowd.week)
     centre, spread = crowd.hours
     hours = np.clip((residual - centre) / spread, -_CLIP, _CLIP) * weight
-    hours = _unit(hours.reshape(len(counts), -1), weight.reshape(len(counts), -1))
+    cells = counts.shape[1] * counts.shape[2]
+    hours = _unit(hours.reshape(len(counts), cells), weight.reshape(len(counts), cells))
     days, width, uneven = _days(counts, crowd)
-    return Rhythm(hours, weight.sum(axis=(1, 2)).astype(np.float64), days, width, uneven)
+    stretch = uneven & (_one_stretch(days, crowd.week) >= _STRETCH)
+    return Rhythm(hours, _free(weight, crowd.week), days, width, uneven, stretch)
 
 
-def _crowded(counts: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Hours [days, 24] in which more rows burst than in nearly all others, at most ``CROWDED`` of them."""
+def _free(weight: NDArray[np.float32], week: IntArray) -> FloatArray:
+    """In how many dimensions each row's hours are free: one less a day and one less an hour of each kind of day."""
+    free = np.zeros(len(weight))
+    for kind in np.unique(week).tolist():
+        part = weight[:, week == kind]
+        rows, columns = (part.sum(axis=axis) > 0 for axis in (2, 1))
+        free += np.maximum(part.sum(axis=(1, 2)) - rows.sum(axis=1) - columns.sum(axis=1) + 1.0, 0.0) * rows.any(axis=1)
+    return free
+
+
+def _crowded(counts: NDArray[np.float32]) -> BoolArray:
+    """Hours [days, 24] in which more rows burst than in nearly all others, at most ``CROWDED`` of them.
+
+    All days are of one kind here: of two Mondays, a burst on one would be halved by the other.
+    """
     if not len(counts):
         return np.zeros(counts.shape[1:], dtype=bool)
-    residual, weight = _residual(counts, np.ones(counts.shape[1:], dtype=bool))
+    one_kind = np.zeros(counts.shape[1], dtype=np.int64)
+    residual, weight = _residual(counts, np.ones(counts.shape[1:], dtype=bool), one_kind)
     bursts = (residual > _BURST).sum(axis=0) / np.maximum(weight.sum(axis=0), 1.0)
     level = np.sort(bursts, axis=None)[-max(1, int(CROWDED * bursts.size))]
     return np.asarray(bursts >= max(float(level), min(_CROWD, 2.0 * float(np.median(bursts)) + 1e-9)))
@@ -77,37 +106,50 @@ def _crowded(counts: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 def _span(counts: NDArray[np.float32]) -> NDArray[np.float32]:
     """1 from a row's first hour to its last, else 0: who came late has not been silent before."""
-    flat = counts.reshape(len(counts), -1) > 0
+    flat = counts.reshape(len(counts), counts.shape[1] * counts.shape[2]) > 0
     begun = np.maximum.accumulate(flat, axis=1)
     ends = np.maximum.accumulate(flat[:, ::-1], axis=1)[:, ::-1]
     return (begun & ends).reshape(counts.shape).astype(np.float32)
 
 
 def _residual(
-    counts: NDArray[np.float32], open_hours: NDArray[np.bool_]
+    counts: NDArray[np.float32], open_hours: BoolArray, week: IntArray
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Counts less what a row's days and hours of the day lead to expect, in Poisson units; and which cells count."""
     weight = _span(counts) * open_hours
     seen = counts * weight
-    day = np.ones((*counts.shape[:2], 1), dtype=np.float32)
-    hour = np.ones((len(counts), 1, counts.shape[2]), dtype=np.float32)
-    for _ in range(_ROUNDS):  # iterative proportional fitting, with cells missing
-        day = seen.sum(axis=2, keepdims=True) / np.maximum((hour * weight).sum(axis=2, keepdims=True), 1e-6)
-        hour = seen.sum(axis=1, keepdims=True) / np.maximum((day * weight).sum(axis=1, keepdims=True), 1e-6)
-    expected = day * hour
+    expected = np.zeros_like(seen)
+    for kind in np.unique(week).tolist():
+        expected[:, week == kind] = _fitted(seen[:, week == kind], weight[:, week == kind])
     cells = np.maximum(weight.sum(axis=(1, 2), keepdims=True), 1.0)
     floor = 0.15 * seen.sum(axis=(1, 2), keepdims=True) / cells + 0.02
-    return (seen - expected * weight) / np.sqrt(expected + floor) * weight, weight
+    return (seen - expected) / np.sqrt(expected + floor) * weight, weight
+
+
+def _fitted(seen: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Day total x hour of the day [n, days, 24] by iterative proportional fitting, with cells missing."""
+    day = np.ones((*seen.shape[:2], 1), dtype=np.float32)
+    hour = np.ones((len(seen), 1, seen.shape[2]), dtype=np.float32)
+    for _ in range(_ROUNDS):
+        day = seen.sum(axis=2, keepdims=True) / np.maximum((hour * weight).sum(axis=2, keepdims=True), 1e-6)
+        hour = seen.sum(axis=1, keepdims=True) / np.maximum((day * weight).sum(axis=1, keepdims=True), 1e-6)
+    return np.asarray(day * hour * weight, dtype=np.float32)
 
 
 def _common(
     residual: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and spread of each hour over the rows."""
-    n = np.maximum(weight.sum(axis=0), 1.0)
-    centre = residual.sum(axis=0) / n
-    spread = np.sqrt(np.maximum((residual**2).sum(axis=0) / n - centre**2, 0.0))
-    return centre, np.maximum(spread, 0.1)
+    """What is in the middle of each hour (or day) over the rows, and their spread around it.
+
+    The median: a mean would follow a large ring, and all others would then lean away from it together.
+    """
+    seen = np.sort(np.where(weight > 0, residual, np.inf), axis=0)
+    n = (weight > 0).sum(axis=0)
+    place = np.maximum(n - 1, 0)[None] // 2
+    centre = np.take_along_axis(seen, place, axis=0)[0] if len(seen) else np.zeros(seen.shape[1:], np.float32)
+    centre = np.where(n > 0, centre, 0.0).astype(np.float32)
+    around = ((residual - centre) ** 2 * weight).sum(axis=0) / np.maximum(n, 1)
+    return centre, np.maximum(np.sqrt(around), 0.1).astype(np.float32)
 
 
 def _unit(rows: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -118,30 +160,50 @@ def _unit(rows: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.
     return np.asarray(centred / np.maximum(length, 1e-9) * (length > 1e-6), dtype=np.float32)
 
 
-def _days(counts: NDArray[np.float32], crowd: Crowd) -> tuple[NDArray[np.float32], FloatArray, NDArray[np.bool_]]:
-    """Which days were busier than a row's hours of the day lead to expect, what weekends explain taken out."""
-    residual, weight = _day_residual(counts, crowd.open_hours)
-    (centre, spread), weekend = crowd.days, crowd.weekend
+def _days(counts: NDArray[np.float32], crowd: Crowd) -> tuple[NDArray[np.float32], FloatArray, BoolArray]:
+    """Which days were busier than others of their kind, and in how many dimensions a row's days are free."""
+    residual, weight = _day_residual(counts, crowd.open_hours, crowd.week)
+    centre, spread = crowd.days
     rows = (residual - centre) / spread * weight
-    if weekend.any() and not weekend.all():
-        pull = weight * weekend
-        pull = (pull - pull.sum(axis=1, keepdims=True) / np.maximum(weight.sum(axis=1, keepdims=True), 1.0)) * weight
-        along = (rows * pull).sum(axis=1, keepdims=True) / np.maximum((pull**2).sum(axis=1, keepdims=True), 1e-6)
-        rows = rows - along * pull
-    width = weight.sum(axis=1).astype(np.float64) - 1.0 - float(weekend.any())
-    enough = width >= _LEAST_DAYS - 2
-    total = (residual.astype(np.float64) ** 2 * weight).sum(axis=1)
+    width = np.zeros(len(counts))
+    for kind in np.unique(crowd.week).tolist():
+        here = crowd.week == kind
+        days = weight[:, here].sum(axis=1, keepdims=True)
+        rows[:, here] -= rows[:, here].sum(axis=1, keepdims=True) / np.maximum(days, 1.0) * weight[:, here]
+        width += np.maximum(days[:, 0] - 1.0, 0.0)
+    enough = width >= _LEAST_WIDTH
+    total = (residual.astype(np.float64) ** 2).sum(axis=1)
     uneven = enough & (stats.chi2.sf(total, np.maximum(width, 1.0)) <= _UNEVEN)
-    return _unit(rows * enough[:, None], weight), width, uneven
+    length = np.sqrt((rows**2).sum(axis=1, keepdims=True))
+    rows = (rows / np.maximum(length, 1e-9) * (length > 1e-6) * enough[:, None]).astype(np.float32)
+    return rows, width, uneven
+
+
+def _one_stretch(rows: NDArray[np.float32], week: IntArray) -> NDArray[np.float32]:
+    """How much of each row one stretch of days explains: a start, an end, a pause or a holiday, which many have."""
+    days = rows.shape[1]
+    at = np.arange(days)
+    ends = [(i, j) for i in range(days) for j in range(i + 1, days + 1) if j - i < days]
+    shapes = np.array([(at >= i) & (at < j) for i, j in ends], dtype=np.float32).reshape(len(ends), days)
+    for kind in np.unique(week).tolist():
+        shapes[:, week == kind] -= shapes[:, week == kind].mean(axis=1, keepdims=True)
+    power = (shapes**2).sum(axis=1)
+    shapes = shapes[power > 1e-6] / np.sqrt(power[power > 1e-6])[:, None]
+    explained = (rows @ shapes.T) ** 2
+    return np.asarray(explained.max(axis=1, initial=0.0), dtype=np.float32)
 
 
 def _day_residual(
-    counts: NDArray[np.float32], open_hours: NDArray[np.bool_]
+    counts: NDArray[np.float32], open_hours: BoolArray, week: IntArray
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Days' totals less what a row's hours of this kind of day lead to expect, in Poisson units, and which count."""
     weight = _span(counts) * open_hours
     seen = counts * weight
+    expected = np.zeros(counts.shape[:2], dtype=np.float32)
+    for kind in np.unique(week).tolist():
+        part, here = weight[:, week == kind], seen[:, week == kind]
+        hour = here.sum(axis=1, keepdims=True) / np.maximum(part.sum(axis=1, keepdims=True), 1.0)
+        expected[:, week == kind] = (hour * part).sum(axis=2)
     # The first and the last day are only partly the row's own.
-    hour = seen.sum(axis=1, keepdims=True) / np.maximum(weight.sum(axis=1, keepdims=True), 1.0)
-    expected = (hour * weight).sum(axis=2)
     present = (weight.sum(axis=2) >= 0.25 * np.maximum(open_hours.sum(axis=1), 1.0)).astype(np.float32)
     return (seen.sum(axis=2) - expected) / np.sqrt(expected + 1.0) * present, present
