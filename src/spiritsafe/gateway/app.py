@@ -37,6 +37,7 @@ from spiritsafe.gateway.models import PATH as MODELS
 from spiritsafe.gateway.models import Models
 from spiritsafe.gateway.recorder import Recorder
 from spiritsafe.gateway.relay import Relay
+from spiritsafe.gateway.release import Releaser
 from spiritsafe.gateway.settings import Settings, seconds
 from spiritsafe.gateway.shelf import Shelf
 from spiritsafe.gateway.stored import Stored
@@ -47,7 +48,9 @@ from spiritsafe.gateway.upstream import Upstream
 from spiritsafe.gateway.wire import CHAT, DIALECTS
 from spiritsafe.gateway.wire.types import Family
 from spiritsafe.policy.rules import Rules
+from spiritsafe.protect.release import Releases
 from spiritsafe.record.identity import Pseudonymizer
+from spiritsafe.record.keys import secret
 from spiritsafe.record.log import SealedLog
 from spiritsafe.record.reader import read as read_record
 from spiritsafe.store import Store
@@ -129,7 +132,7 @@ class Gateway:
         self.health.watch(recorder, roster)
         self._gauge(sweep)
         twins = await self._open_twins(recorder) if settings.twins.share > 0 else None
-        relay = Relay(settings, gate, recorder, self.upstreams, sweep, shelf, self.meter, twins)
+        relay = Relay(settings, gate, recorder, self.upstreams, sweep, shelf, self.meter, twins, self._releaser())
         self._route(relay, gate, shelf)
         keeping = asyncio.create_task(self._keep(book), name="usage")
         self._closing.push_async_callback(_finish, keeping, book)
@@ -155,6 +158,14 @@ class Gateway:
             (MODELS, Models(gate, self.upstreams).serve),
             (PREFIX, cast(Handler, admin_app(desk, parts.token))),
         ]
+
+    def _releaser(self) -> Releaser | None:
+        """Nothing that leaves is touched unless the settings say so."""
+        settings = self._parts.settings
+        if settings.release == Releases():
+            return None
+        root = secret(settings.folder / "keys" / "reasoning.key")
+        return Releaser(settings.release, root, settings.trust.session_header)
 
     async def _open_twins(self, recorder: Recorder) -> Twins:
         twins = Twins(self._parts.settings, recorder)

@@ -32,6 +32,8 @@ KINDS: dict[str, Kind] = {
     "invalid_request": _BAD,
     "unsupported": _BAD,
     "content_not_kept": _BAD,
+    "not_released": _BAD,
+    "sealed_elsewhere": _BAD,
     "missing_key": _KEY,
     "invalid_key": _KEY,
     "expired_key": _KEY,

@@ -18,10 +18,11 @@ from spiritsafe.gateway.enforce.gate import Gate, Permit
 from spiritsafe.gateway.faults import Fault
 from spiritsafe.gateway.meter import Meter
 from spiritsafe.gateway.recorder import Recorder, tokens_in
+from spiritsafe.gateway.release import Edit, Releaser
 from spiritsafe.gateway.settings import Settings, size
 from spiritsafe.gateway.shelf import Shelf
 from spiritsafe.gateway.sweep import Flight, Sweep
-from spiritsafe.gateway.tap import Tap
+from spiritsafe.gateway.tap import Take, Tap
 from spiritsafe.gateway.twins import Twins
 from spiritsafe.gateway.types import Headers, Receive, Scope, Send
 from spiritsafe.gateway.upstream import MARK, TENANT, Upstream, cut_short, failure, nonsense, pick, whole
@@ -51,6 +52,7 @@ class Relay:
         shelf: Shelf,
         meter: Meter,
         twins: Twins | None = None,
+        releaser: Releaser | None = None,
     ) -> None:
         self._limit = size(settings.limits.body)
         self._public_url = settings.public_url
@@ -61,6 +63,7 @@ class Relay:
         self._shelf = shelf
         self._meter = meter
         self._twins = twins
+        self._releaser = releaser
 
     async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request of ``dialect``."""
@@ -136,6 +139,11 @@ class Relay:
         assert ask is not None
         assert permit is not None
         upstream = pick(self._upstreams, ask.model)
+        take: Edit | None = None
+        if self._releaser is not None:
+            take = self._releaser.edit(call)
+            if self._releaser.opened(call, payload):
+                body = _encode(payload)
         flight.wait("first_byte")
         translation = await self._translation(call, upstream, payload)
         path, hearing = call.dialect.path, call.hearing
@@ -159,10 +167,12 @@ class Relay:
                 raise await failure(reply)
             if ask.stream:
                 into = translation.stream() if translation is not None else None
-                tap = Tap(hearing, ask, call.answer, into=into, withhold=permit.withhold, drop_usage=drop_usage)
+                tap = Tap(
+                    hearing, ask, call.answer, into=into, withhold=permit.withhold, take=take, drop_usage=drop_usage
+                )
                 await self._stream(call, flight, tap, reply, send)
             else:
-                await self._whole(call, flight, reply, translation, send)
+                await self._whole(call, flight, reply, translation, take, send)
         except BaseException:
             reply.close()  # the connection with it: the upstream stops working for nobody
             raise
@@ -187,6 +197,7 @@ class Relay:
         flight: Flight,
         reply: Reply,
         translation: Translation | None,
+        take: Edit | None,
         send: Send,
     ) -> None:
         data = await whole(reply)
@@ -198,8 +209,9 @@ class Relay:
         assert permit is not None
         try:
             call.hearing.read(data, ask, answer)
-            if translation is not None or permit.withhold:
-                data = _changed(data, call.hearing, translation, withhold=permit.withhold)
+            taken = call.hearing.withhold if permit.withhold else take
+            if translation is not None or taken is not None:
+                data = _changed(data, translation, taken)
         except read.UNREADABLE as error:
             raise nonsense(f"it is not JSON ({error})") from error
         if not answer.choices and not answer.output:
@@ -276,11 +288,11 @@ def _mark(reply: Reply) -> str | None:
     return next((value.decode("latin-1") for name, value in reply.headers if name == MARK), None)
 
 
-def _changed(data: bytes, hearing: Dialect, translation: Translation | None, *, withhold: bool) -> bytes:
-    """A whole answer without what is withheld, and in the API that was spoken."""
+def _changed(data: bytes, translation: Translation | None, take: Take | None) -> bytes:
+    """A whole answer without what may not leave, and in the API that was spoken."""
     payload = read.mapping(_decode(data))
-    if withhold:
-        hearing.withhold(payload)
+    if take is not None:
+        take(payload)
     return _encode(payload if translation is None else translation.whole(payload))
 
 

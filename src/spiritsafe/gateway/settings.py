@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from spiritsafe.protect.release import Releases
 from spiritsafe.record.exchange import Content
 
 Api = Literal["chat", "completions", "responses", "messages", "embeddings"]
@@ -164,6 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     record: RecordSettings = RecordSettings()
     watch: WatchSettings = WatchSettings()
     twins: TwinSettings = TwinSettings()
+    release: Releases = Releases()
 
     def __post_init__(self) -> None:
         seconds(self.drain)

@@ -8,10 +8,13 @@ import msgspec
 
 from spiritsafe.gateway.faults import Fault
 from spiritsafe.gateway.wire import read, sse
-from spiritsafe.gateway.wire.types import Answer, Ask, Dialect, Stream
+from spiritsafe.gateway.wire.types import Answer, Ask, Dialect, Payload, Stream
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
+
+Take = Callable[[Payload], bool]
+"""Takes from an event's payload, in place, what may not leave; false if nothing is left that is worth sending."""
 
 Edit = Callable[[bytes, bytes], bytes]
 """From an event's raw bytes and its data to the bytes that leave in its place."""
@@ -25,7 +28,19 @@ class Tap:
     ``drop_usage`` keeps an event that holds nothing but token counts from a client that didn't ask for it.
     """
 
-    __slots__ = ("_answer", "_ask", "_dialect", "_drop_usage", "_edit", "_held", "_into", "_splitter", "ended", "fault")
+    __slots__ = (
+        "_answer",
+        "_ask",
+        "_dialect",
+        "_drop_usage",
+        "_edit",
+        "_held",
+        "_into",
+        "_splitter",
+        "_take",
+        "ended",
+        "fault",
+    )
 
     def __init__(
         self,
@@ -35,6 +50,7 @@ class Tap:
         *,
         into: Stream | None = None,
         withhold: bool = False,
+        take: Take | None = None,
         drop_usage: bool = False,
     ) -> None:
         self._dialect = dialect
@@ -45,7 +61,8 @@ class Tap:
         self._splitter = sse.Splitter()
         self._held: list[bytes] = []
         self._edit: Edit | None = None
-        if withhold:
+        self._take = dialect.withhold if withhold or take is None else take
+        if withhold or take is not None:
             self._edit = self._withheld
         elif into is not None:
             self._edit = self._translated
@@ -93,7 +110,7 @@ class Tap:
         payload = _decode(data)
         if not isinstance(payload, dict):
             return raw if self._into is None else b""
-        if not self._dialect.withhold(payload):
+        if not self._take(payload):
             return b""
         data = _encode(payload)
         if self._into is not None:
