@@ -23,6 +23,8 @@ VERBS: tuple[str, ...] = (
     "record",
     "ingest",
     "scan",
+    "calibrate",
+    "mark",
     "prove",
     "verify",
     "teach",

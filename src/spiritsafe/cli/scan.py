@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spiritsafe.detect.log import Log
+    from spiritsafe.detect.reference import Reference
     from spiritsafe.detect.scan import Scanned
     from spiritsafe.detect.types import Finding
     from spiritsafe.policy.rules import Rules
@@ -90,7 +91,9 @@ def register(app: typer.Typer) -> None:
 def scan(
     logs: Annotated[list[str], typer.Argument(metavar="LOG...", help="Parquet files, patterns, or data folders.")],
     grants: Annotated[Path | None, typer.Option(help="Permits to distil: a JSON list.")] = None,
-    reference: Annotated[Path | None, typer.Option(help="Honest traffic to compare with; else the log itself.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Honest traffic to compare with, or starter; else the log itself.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="What it runs on: local (processes) or ray.")] = "local",
     workers: Annotated[int | None, typer.Option(help="How many tasks at once; else one a core.")] = None,
     partials: Annotated[
@@ -124,12 +127,14 @@ def scan(
     if save_reference is not None:
         _save_reference(log, permits, save_reference, source=", ".join(logs))
         return
-    kept = reference.with_name(f"{reference.name}.partials") if partials is None and reference is not None else partials
+    kept = partials
+    if kept is None and reference is not None and reference.exists():
+        kept = reference.with_name(f"{reference.name}.partials")
     # A process takes a second to start: a small log is read by this one.
     runs = open_engine(engine, 1 if engine == "local" and workers is None and log.rows < SMALL else workers)
     with progress("scan", log.rows, "exchanges") as tell, closing(runs):
         scanned = detection.scan(log, grants=permits, reference=known, report=tell, engine=runs, partials=kept)
-    report = _report(scanned, permits, rules)
+    report = _report(scanned, permits, rules, known)
     if json:
         emit_json(report)
     else:
@@ -170,7 +175,16 @@ def _save_reference(log: Log, permits: Sequence[Grant], path: Path, source: str)
     typer.echo(f"{path}: {made.because()}", err=True)
 
 
-def _report(scanned: Scanned, permits: Sequence[Grant], rules: Rules) -> ScanReport:
+def _drift(scanned: Scanned, reference: Reference | None) -> list[str]:
+    from spiritsafe.detect.drift import CERTAIN, log10_drift
+
+    chance = 0.0 if reference is None else log10_drift(scanned.evaluation, reference)
+    if chance > CERTAIN:
+        return []
+    return [f"the traffic has drifted from the reference (chance 10^{chance:.1f} without): calibrate again"]
+
+
+def _report(scanned: Scanned, permits: Sequence[Grant], rules: Rules, reference: Reference | None) -> ScanReport:
     """Let policy decide, and put its decisions beside the accounts and rings that they cover."""
     from spiritsafe.policy.decide import accuses, decide
     from spiritsafe.policy.weigh import by_family, from_families
@@ -197,7 +211,7 @@ def _report(scanned: Scanned, permits: Sequence[Grant], rules: Rules) -> ScanRep
         seconds=round(scanned.seconds, 2),
         fdr=rules.fdr,
         policy=rules.digest(),
-        because=[*scanned.evaluation.because, *scanned.notes],
+        because=[*scanned.evaluation.because, *scanned.notes, *_drift(scanned, reference)],
     )
 
 

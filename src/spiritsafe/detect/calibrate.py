@@ -9,6 +9,7 @@ import numpy as np
 
 from spiritsafe.detect.features import digest, from_exchanges, from_frame
 from spiritsafe.detect.kin import Kin
+from spiritsafe.detect.kinds import kinds_of
 from spiritsafe.detect.online import Watch
 from spiritsafe.detect.reference import Calibration, Reference
 from spiritsafe.detect.ring.infrastructure import LEAST_GROUP, Infrastructure
@@ -49,14 +50,15 @@ def reference_of_exchanges(
     return reference_of(watch, made=made, source=source)
 
 
-def reference_of(watch: Watch, *, made: datetime, source: str) -> Reference:
+def reference_of(watch: Watch, *, made: datetime, source: str, without: frozenset[str] = frozenset()) -> Reference:
     """A reference from a watch that collected (``collect=True``) the traffic of honest accounts.
 
     A third of the accounts, at most ``MOST_PEERS``, become the peers that others are compared with; the rest are
-    scored against them. Which is which depends on the accounts' names alone. Raises InputError if too few
-    accounts asked enough to be looked at.
+    scored against them. Which is which depends on the accounts' names alone. Accounts in ``without`` are left out.
+    Raises InputError if too few accounts asked enough to be looked at.
     """
-    ready = sorted((t for t in watch.tenants.values() if t.windows()), key=lambda t: _draw(t.account_id))
+    looked_at = (t for t in watch.tenants.values() if t.windows() and t.account_id not in without)
+    ready = sorted(looked_at, key=lambda t: _draw(t.account_id))
     if len(ready) < LEAST_ACCOUNTS:
         raise InputError(
             f"only {len(ready)} accounts sent at least 16 distinct prompts, a reference needs {LEAST_ACCOUNTS}",
@@ -80,6 +82,8 @@ def reference_of(watch: Watch, *, made: datetime, source: str) -> Reference:
         peers=names,
         shared=[sorted(t.shared) for t in peers],
         detectors=calibrations,
+        kinds=kinds_of(watch.detectors, ready),
+        left_out=len(without),
     )
 
 

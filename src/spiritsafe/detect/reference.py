@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -14,8 +14,12 @@ from spiritsafe.detect.types import Peers
 from spiritsafe.errors import InputError, ResourceError
 from spiritsafe.record.sketch import SKETCH
 from spiritsafe.stats import conformal
+from spiritsafe.stats.intervals import clopper_pearson
 
-VERSION = 1
+VERSION = 2
+STARTER = Path(__file__).parent / "data" / "starter.reference"
+"""Made by ``scripts/starter_reference.py`` from traffic that a grammar wrote: statistics only, no text."""
+
 _MAGIC = b"spiritsafe reference\n"
 
 
@@ -30,6 +34,33 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     peers: bytes = b""
 
 
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of tenant: how many of the accounts are of it, and its centre (float32, of length 1)."""
+
+    name: str
+    accounts: int
+    centre: bytes
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """How often accounts that the reference had not seen, on later days, would have been thought strange at a level.
+
+    An alarm is a p-value at most ``level`` divided by the number of detectors, in any of them; ``kind`` is empty for
+    all kinds together.
+    """
+
+    kind: str
+    since: datetime
+    until: datetime
+    level: float
+    tested: int
+    alarms: int
+
+    def interval(self) -> tuple[float, float]:
+        """The exact 95% interval of the rate."""
+        return clopper_pearson(self.alarms, self.tested)
+
+
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """What honest accounts look like to each detector.
 
@@ -37,6 +68,9 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     scored do (split conformal). ``horizon`` is the length of the traffic in seconds: an account is compared over
     periods of this length. ``honest_group`` is how many accounts an honest company has at most. ``peers`` are digests
     of the peers' names and ``shared`` what they share, so that an account is never compared with its own kin.
+    ``contamination`` is the share of accounts that may not have been honest after all, ``left_out`` how many were left
+    out as members of rings: what is left of them takes the top ranks, so evidence is weaker than it could be, and
+    never stronger. ``starter``: made from generated traffic, nobody's own.
     """
 
     version: int = VERSION
@@ -49,6 +83,12 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     peers: list[int]
     shared: list[list[tuple[int, int]]]
     detectors: dict[str, Calibration]
+    kinds: list[Kind] = []
+    alarms: list[Alarm] = []
+    expires: datetime | None = None
+    contamination: float = 0.0
+    left_out: int = 0
+    starter: bool = False
 
     def scores(self, name: str) -> conformal.Reference:
         """The scores of one detector. Raises ``KeyError`` for a detector that was not there."""
@@ -68,14 +108,21 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         """Names this very reference."""
         return "blake2b-128:" + hashlib.blake2b(msgspec.msgpack.encode(self), digest_size=16).hexdigest()
 
-    def because(self) -> str:
-        """What it is, and what bounds the evidence that rests on it, in a sentence."""
+    def because(self, now: datetime | None = None) -> str:
+        """What it is, and what bounds the evidence that rests on it, in a sentence. ``now`` is the present."""
         smallest = min((len(c.scores) // 8 for c in self.detectors.values()), default=0)
-        return (
+        now = now or datetime.now(UTC)
+        doubts = []
+        if self.starter:
+            doubts.append("this is the starter reference, made from generated traffic: calibrate with your own")
+        if self.expires is not None and now >= self.expires:
+            doubts.append(f"the reference expired on {self.expires:%Y-%m-%d}: calibrate again")
+        said = (
             f"compared with {smallest} accounts of {self.source}, made {self.made:%Y-%m-%d}: one account alone can be"
             f" shown to be one in {smallest + 1} at most, and an honest company is taken to hold {self.honest_group}"
             " accounts at most"
         )
+        return "; ".join((said, *doubts))
 
     def save(self, path: Path) -> None:
         """Write it as one file."""
@@ -95,7 +142,12 @@ class _Head(msgspec.Struct):
 
 
 def load(path: Path) -> Reference:
-    """Read a reference. Raises InputError if it is none, damaged, or made by a newer version or for other sketches."""
+    """Read a reference; ``starter`` is the one that ships, unless there is a file of this name.
+
+    Raises InputError if it is none, damaged, or made by a newer version or for other sketches.
+    """
+    if path == Path("starter") and not path.exists():
+        path = STARTER
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -104,7 +156,7 @@ def load(path: Path) -> Reference:
         ) from error
     if not data.startswith(_MAGIC):
         raise InputError(
-            "not a reference", remedy="Make one with: spiritsafe scan LOG --save-reference FILE", where=str(path)
+            "not a reference", remedy="Make one with: spiritsafe calibrate LOG --out FILE", where=str(path)
         )
     try:
         head = msgspec.msgpack.decode(data[len(_MAGIC) :], type=_Head)
