@@ -59,3 +59,24 @@ def test_what_is_wrong_says_what_to_do(run) -> None:
         done = run("case", *arguments)
         assert (done.code, done.out) == (2, ""), arguments
         assert message in done.err
+
+
+def test_a_case_is_exported_without_a_name_in_the_clear(run, account: str, tmp_path) -> None:
+    import stix2
+
+    key = tmp_path / "shared.key"
+    key.write_text(bytes(range(32)).hex() + "\n")
+    key.chmod(0o600)
+    more = tmp_path / "more.jsonl"
+    more.write_text('{"kind":"email","value":"a@example.org"}\n')
+    name = run("case", "add", account, "--text", "same phrases", "--json").json["case_id"]
+    given = ["--shared-key", str(key), "--provider", "Stillhouse", "--identifiers", str(more), "--stix"]
+    told = run("case", "export", name, *given)
+    parsed = stix2.parse(told.out, allow_custom=False)
+    assert [one.type for one in parsed.objects].count("indicator") == 2
+    assert account not in told.out
+    assert "example.org" not in told.out
+    more.write_text("nonsense\n")
+    done = run("case", "export", name, *given)
+    assert done.code == 2
+    assert "more.jsonl:1: it is no identifier" in done.err

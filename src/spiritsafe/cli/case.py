@@ -1,8 +1,9 @@
-"""``spiritsafe case``: what people follow about an account or a ring; list, add, show, note, close, reopen."""
+"""``spiritsafe case``: what people follow about an account or a ring; list, add, show, note, close, reopen, export."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -12,10 +13,13 @@ from spiritsafe.cli.output import Json, emit_json, emit_table
 from spiritsafe.cli.values import person
 
 if TYPE_CHECKING:
+    from spiritsafe.evidence.stix import Identifier
     from spiritsafe.store import Case, Event
 
 group = typer.Typer(
-    help="What people follow: list, add, show, note, close, reopen.", no_args_is_help=True, rich_markup_mode=None
+    help="What people follow: list, add, show, note, close, reopen, export.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 Name = Annotated[str, typer.Argument(metavar="CASE", help="Its id.")]
@@ -114,6 +118,67 @@ def reopen(
     with opened(data, database) as store:
         reopened = store.reopen_case(name, person(by), reason)
     _print(reopened, json)
+
+
+@group.command()
+def export(
+    name: Name,
+    shared_key: Annotated[
+        Path, typer.Option(metavar="FILE", help="The key shared with other providers: 64 hexadecimal digits.")
+    ],
+    provider: Annotated[str, typer.Option(help="Whose word it is: your name.")],
+    identifiers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="More to share, as JSON lines of kind and value.")
+    ] = None,
+    stix: Annotated[bool, typer.Option("--stix", help="As STIX 2.1, the only form there is.")] = True,
+    data: Data = FOLDER,
+    database: Database = None,
+) -> None:
+    """Export a case for other providers: STIX 2.1 with MITRE ATLAS ids, identifiers as keyed hashes."""
+    from datetime import UTC, datetime
+
+    from spiritsafe.evidence.stix import Identifier, Shared, bundle
+    from spiritsafe.record.keys import read_secret
+
+    with opened(data, database) as store:
+        found = store.case(name)
+        accounts = {event.account_id for event in found.events if event.account_id}
+        if any(account.account_id == found.subject for account in store.accounts()):
+            accounts.add(found.subject)
+        for event in found.events:
+            if event.decision_id is not None:
+                accounts.update(store.decision(event.decision_id).accounts)
+    more = _identifiers(identifiers) if identifiers is not None else []
+    told = [Identifier("account", account) for account in sorted(accounts)] + more
+    shared = Shared(
+        provider=provider,
+        case_id=found.case_id,
+        subject=found.subject,
+        opened=found.opened,
+        made=datetime.now(UTC),
+        identifiers=tuple(told),
+    )
+    emit_json(bundle(shared, read_secret(shared_key)))
+
+
+def _identifiers(path: Path) -> list[Identifier]:
+    import msgspec
+
+    from spiritsafe.errors import InputError
+    from spiritsafe.evidence.stix import Identifier
+
+    found = []
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(f"can't be read: {error.strerror}", where=str(path), remedy="Check --identifiers.") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(msgspec.json.decode(line, type=Identifier))
+        except msgspec.MsgspecError as error:
+            remedy = "A line holds kind and value."
+            raise InputError(f"it is no identifier: {error}", where=f"{path}:{number}", remedy=remedy) from error
+    return found
 
 
 def emit_events(events: Iterable[Event]) -> None:
