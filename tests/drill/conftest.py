@@ -22,6 +22,9 @@ SMALL: Size = msgspec.structs.replace(
     pace=0.1,
     aftermath=3.0,
     crowd=900,
+    lessons=15,
+    layers=1,
+    schooling=0.1,
 )
 
 

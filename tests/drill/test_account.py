@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from spiritsafe.drill import account
-from spiritsafe.drill.account import Outcome
+from spiritsafe.drill.account import Lesson, Outcome
 from spiritsafe.drill.scenario import QUICK, RING, Scenario, scenario
 from spiritsafe.record.exchange import Exchange, Message
 from spiritsafe.stats.result import Evidence, Exact, Result
@@ -14,6 +14,10 @@ from spiritsafe.store.models import Action, Decision, DecisionStatus, Event
 
 BEGAN = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 SIZE = msgspec.structs.replace(QUICK, honest={"person": 3}, members=2, corpus=10)
+LESSON = Lesson(
+    account_id="acc-laboratory", answers=40, stray=0, hindered=False, kept=0.5, interval=(0.4, 0.6), before=0.1,
+    student="student", problems=(),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -67,10 +71,18 @@ def decision(
 
 
 def reckon(
-    play: Scenario, told: list[account.Asked], decisions: list[Decision], *, intact: bool = True, judged: int = 2
+    play: Scenario,
+    told: list[account.Asked],
+    decisions: list[Decision],
+    *,
+    intact: bool = True,
+    judged: int = 2,
+    lesson: Lesson = LESSON,
 ) -> Outcome:
     who = of_kind(play, RING)[:judged]
-    return account.outcome(play, ids(play), told, 100, decisions, BEGAN, 120.0, judged=who, intact=intact)
+    return account.outcome(
+        play, ids(play), told, 100, decisions, BEGAN, 120.0, judged=who, intact=intact, lesson=lesson
+    )
 
 
 def test_the_record_tells_which_tasks_were_answered(play: Scenario) -> None:
@@ -198,3 +210,20 @@ def test_every_account_has_its_line(play: Scenario) -> None:
     assert all((p.asked, p.served, p.refused) == (1, 0, 1) for p in made)
     one = next(p for p in made if p.party == member)
     assert (one.caught, one.tokens, one.log10_e, one.worst) == (True, 9, 4.25, "half ask")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"hindered": True}, "The licensed laboratory was hindered."),
+        ({"stray": 1}, "The licensed laboratory was hindered."),
+        ({"answers": 0}, "The licensed laboratory was hindered."),
+        ({"problems": ("model.safetensors differs",)}, "The laboratory's student: model.safetensors differs."),
+    ],
+)
+def test_a_drill_fails_when_its_lawful_half_does(play: Scenario, wrong: dict[str, object], said: str) -> None:
+    stopped = [decision(of_kind(play, RING), "suspend")]
+    assert reckon(play, [], stopped).passed
+    failed = reckon(play, [], stopped, lesson=msgspec.structs.replace(LESSON, **wrong))
+    assert not failed.passed
+    assert failed.failures == (said,)

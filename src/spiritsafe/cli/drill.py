@@ -13,6 +13,7 @@ from spiritsafe.cli.output import Json, emit_json, emit_table
 from spiritsafe.errors import UsageError
 
 if TYPE_CHECKING:
+    from spiritsafe.drill.account import Lesson
     from spiritsafe.drill.run import Drilled
 
 
@@ -33,10 +34,11 @@ def drill(
 
     Ends with 1 if the ring was not stopped, an honest account was sanctioned or the record is broken.
     """
-    missing = [name for name in ("openai", "torch", "transformers") if find_spec(name) is None]
+    needed = ("accelerate", "matplotlib", "openai", "peft", "torch", "transformers")
+    missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"the drill needs {', '.join(missing)}", remedy="Install them: pip install 'spiritsafe[embedded]'."
+            f"the drill needs {', '.join(missing)}", remedy="Install them: pip install 'spiritsafe[embedded,train]'."
         )
     from spiritsafe.drill.run import drill as play
     from spiritsafe.drill.scenario import FULL, QUICK
@@ -49,6 +51,14 @@ def drill(
         _print(drilled)
     if not drilled.passed:
         raise typer.Exit(1)
+
+
+def _lesson(lesson: Lesson) -> str:
+    touched = "hindered" if lesson.hindered else "not hindered"
+    kept = "" if lesson.kept is None else f", its student kept {lesson.kept:.2f} of the teacher's likelihood"
+    before = "" if lesson.before is None else f" (before training {lesson.before:.2f})"
+    lineage = "; ".join(lesson.problems) or "its lineage verifies"
+    return f"{lesson.answers} answers, {touched}{kept}{before}; {lineage}"
 
 
 def _print(drilled: Drilled) -> None:
@@ -65,6 +75,7 @@ def _print(drilled: Drilled) -> None:
             ("wrongly touched", f"{outcome.touched} of {outcome.honest} honest accounts"),
             ("harvested", f"{outcome.got} of {outcome.corpus} tasks ({share:.0f}%)"),
             ("refused", f"{outcome.refused} requests, {outcome.failed} failed"),
+            ("under a grant", _lesson(outcome.lesson)),
             ("record", "intact" if outcome.record_intact else "broken"),
             ("took", f"{drilled.setup_seconds:.0f} s to set up, {drilled.play_seconds:.0f} s of play"),
             ("report", drilled.report),

@@ -56,7 +56,7 @@ def _enter(run: Run, stage: Stage) -> None:
 
 def _teacher_params(run: Run, stage: Stage) -> float | None:
     """The teacher's weights, counted where they lie here; the stages that use them have loaded torch already."""
-    source = run.recipe.teacher.source
+    source = run.recipe.teacher.weights_source
     if stage not in ("collect", "cache", "train") or source.partition(":")[0] == "openai":
         return None
     from spiritsafe.distill.weights import has_weights, weights_folder  # noqa: PLC0415 - loads torch

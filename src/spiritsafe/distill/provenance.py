@@ -95,7 +95,7 @@ def _teacher(run: Run, permission: Permission, shown: Shown | None) -> lineage.T
     return lineage.Teacher(
         name=answer.name,
         source=public_source(run.recipe.teacher.source),
-        sha256=weights_digest(run.recipe.teacher.source),
+        sha256=weights_digest(run.recipe.teacher.weights_source),
         purpose=answer.purpose,
         verdict=answer.verdict,
         reasons=answer.reasons,

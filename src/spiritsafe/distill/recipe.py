@@ -53,13 +53,20 @@ class Prompts(msgspec.Struct, frozen=True, kw_only=True):
 class Teacher(msgspec.Struct, frozen=True, kw_only=True):
     """Whom to learn from. ``source`` is a teacher as ``spiritsafe teach`` takes it; ``terms`` the name to look up
     in the terms registry where it differs from the teacher's own; ``grant`` a signed permission's file, and ``trust``
-    the public keys that may speak for the teacher's owner.
+    the public keys that may speak for the teacher's owner. ``weights`` says, for a teacher that is asked over an API,
+    where the same model's weights lie (``hf:``, ``gguf:``, ``smollm2``), if they are at hand.
     """
 
     source: str
+    weights: str | None = None
     terms: str | None = None
     grant: str | None = None
     trust: tuple[str, ...] = ()
+
+    @property
+    def weights_source(self) -> str:
+        """Where its weights would lie: ``distill.weights`` says whether they do."""
+        return self.weights or self.source
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,7 +244,9 @@ class Evaluate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seal(msgspec.Struct, frozen=True, kw_only=True):
-    """What is written at the end. ``key`` is an Ed25519 key's file; without one a fresh key signs, and says so."""
+    """What is written at the end. ``key`` is the file of an Ed25519 or ECDSA key; without one a fresh
+    ECDSA P-256 key signs, and the card says so.
+    """
 
     name: str = "student"
     key: str | None = None
@@ -262,7 +271,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.prompts:
             raise ValueError("a recipe names at least one source of prompts")
-        if self.teacher.source.startswith("openai:"):
+        if self.teacher.weights_source.startswith("openai:"):
             if self.cache.kind == "sampled":
                 raise ValueError("an API tells only its likeliest tokens: cache.kind sampled needs a teacher's weights")
             if self.cache.kind == "topk" and not self.collect.sampling.top_logprobs:

@@ -95,11 +95,14 @@ def answer(
             tokenizer.apply_chat_template([{"role": "user", "content": p}], add_generation_prompt=True, tokenize=False)
             for p in prompts[a : a + batch]
         ]
-        coded = tokenizer(chats, add_special_tokens=False, padding=True, padding_side="left", return_tensors="pt")  # type: ignore[arg-type]
-        width = coded["input_ids"].shape[1]
+        coded = [tokenizer(chat, add_special_tokens=False)["input_ids"] for chat in chats]
+        width = max(len(ids) for ids in coded)
+        # Padded here, on the left: many tokenizers have no padding token of their own.
+        ids = torch.tensor([[tokenizer.eos_token_id] * (width - len(ids)) + ids for ids in coded])
+        mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in coded])
         out = model.generate(  # type: ignore[operator]
-            input_ids=coded["input_ids"].to(model.device),
-            attention_mask=coded["attention_mask"].to(model.device),
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
             max_new_tokens=max_tokens,
             do_sample=False,
             temperature=None,

@@ -101,7 +101,7 @@ def _manifests(run: Run) -> dict[Stage, Manifest]:
 
 def _notices(run: Run) -> Path | None:
     """Where the licence texts lie that bind a student cut out of its teacher."""
-    source = run.recipe.teacher.source
+    source = run.recipe.teacher.weights_source
     return weights_folder(source) if run.recipe.student.prune is not None and has_weights(source) else None
 
 

@@ -27,6 +27,28 @@ STOP = strictness("suspend")
 """From this rung on an account gets no answer at all."""
 
 
+class Lesson(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it. ``answers`` were recorded under the grant, ``stray`` without; ``kept`` is the student's
+    retention of the teacher's likelihood with its interval, ``before`` that of the untrained student; ``problems`` are
+    what its lineage failed at.
+    """
+
+    account_id: str
+    answers: int
+    stray: int
+    hindered: bool
+    kept: float | None
+    interval: tuple[float, float] | None
+    before: float | None
+    student: str
+    problems: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """It was served, not hindered, and its student's lineage verifies."""
+        return self.answers > 0 and not self.stray and not self.hindered and not self.problems
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it, in counts. ``touched`` are honest accounts that a decision in force hindered, ``judged`` the
     ring members that asked enough to be judged at all.
@@ -47,11 +69,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     judged: int
     record_intact: bool
     seconds: float
+    lesson: Lesson
 
     @property
     def passed(self) -> bool:
-        """Every member stopped, nobody honest touched, the record whole."""
-        return self.members > 0 and self.stopped == self.members and self.touched == 0 and self.record_intact
+        """Every member stopped, nobody honest touched, the licensed tenant served, the record whole."""
+        caught = self.members > 0 and self.stopped == self.members
+        return caught and self.touched == 0 and self.record_intact and self.lesson.passed
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -70,6 +94,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             said.append(f"{self.touched} of {self.honest} honest accounts were sanctioned.")
         if not self.record_intact:
             said.append("The record is broken.")
+        if self.lesson.hindered or self.lesson.stray or not self.lesson.answers:
+            said.append("The licensed laboratory was hindered.")
+        said += [f"The laboratory's student: {problem}." for problem in self.lesson.problems]
         return tuple(said)
 
 
@@ -205,6 +232,7 @@ def outcome(
     *,
     judged: Iterable[str],
     intact: bool,
+    lesson: Lesson,
 ) -> Outcome:
     """Hold what happened against who everybody was."""
     members = {ids[actor.name] for actor in scenario.actors if actor.kind == RING}
@@ -234,4 +262,5 @@ def outcome(
         judged=len(members.intersection(judged)),
         record_intact=intact,
         seconds=seconds,
+        lesson=lesson,
     )

@@ -1,4 +1,4 @@
-"""The drill, read from top to bottom: cast, calibrate, raise the gateway, play, stop, verify, reckon, tell."""
+"""The drill, read from top to bottom: cast, calibrate, raise the gateway, play, teach, stop, verify, reckon, tell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from openai import AsyncOpenAI
 
 from spiritsafe.detect import calibrate
 from spiritsafe.detect import reference as references
-from spiritsafe.drill import looks, stage, telling
+from spiritsafe.drill import laboratory, looks, stage, telling
 from spiritsafe.drill.account import Outcome
 from spiritsafe.drill.board import Board
 from spiritsafe.drill.crowd import crowd
@@ -39,6 +39,9 @@ CROWD_SEED = 1_000_003
 """Added to the drill's own seed: the crowd and the cast never have one in common."""
 
 LOOKS = 60
+
+SECOND_THOUGHTS = 6.0
+"""Seconds that the watcher has to judge what the laboratory asked before the gateway stops: three of its looks."""
 
 MARK = ".spiritsafe-drill"
 WRITTEN = ("report.html", "drill.json", "gateway.yaml", "gateway.log")
@@ -66,6 +69,7 @@ def drill(out: Path, size: Size, seed: int, *, teacher: str = TEACHER, quiet: bo
     data = _prepare(out)
     cast = scenario(seed, size)
     ids, secrets = stage.cast_into(cast, data)
+    lab = laboratory.enrol(data, out / laboratory.NAME, size)
     board = Board(target=size.exchanges, deadline=size.deadline, line=2.0)
     with Screen(board, quiet=quiet) as screen:
         screen.update(stage="calibrating on a simulated honest crowd")
@@ -77,9 +81,15 @@ def drill(out: Path, size: Size, seed: int, *, teacher: str = TEACHER, quiet: bo
             began = datetime.now(UTC)
             told = _play(cast, gateway, ids, secrets, reference, board, screen, began)
             seconds = board.now
+            screen.update(stage="a laboratory distils under a grant: asking")
+            recipe = _enrolled(lab, gateway, teacher, size, seed)
+            laboratory.collect(lab, recipe)
+            time.sleep(SECOND_THOUGHTS)
             screen.update(stage="stopping the gateway")
+        screen.update(stage="a laboratory distils under a grant: training")
+        laboratory.graduate(lab, recipe)
         screen.update(stage="verifying the record")
-        found = _found(cast, ids, data, teacher, reference, began, seconds, told)
+        found = _found(cast, ids, data, teacher, reference, began, seconds, told, lab)
         outcome = telling.reckon(found)
         screen.update(stage="writing the report")
         path = report.write(telling.affair(found, outcome), out / "report.html")
@@ -105,6 +115,7 @@ def _prepare(out: Path) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         if (out / MARK).exists():
             shutil.rmtree(data, ignore_errors=True)
+            shutil.rmtree(out / laboratory.NAME, ignore_errors=True)
             for name in WRITTEN:
                 (out / name).unlink(missing_ok=True)
         elif any(out.iterdir()):
@@ -198,6 +209,11 @@ async def _until_over(
     board.now = time.monotonic() - clock
 
 
+def _enrolled(lab: laboratory.Laboratory, gateway: stage.Stage, teacher: str, size: Size, seed: int) -> Path:
+    model = asyncio.run(_model(gateway, lab.secret))
+    return laboratory.write_recipe(lab, gateway.url, model, teacher, size, seed)
+
+
 async def _model(gateway: stage.Stage, secret: str) -> str:
     """The name of the model that stands behind the gateway."""
     async with AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=secret) as client:
@@ -213,10 +229,12 @@ def _found(
     began: datetime,
     seconds: float,
     told: list[Played],
+    lab: laboratory.Laboratory,
 ) -> telling.Found:
     """What the record and the store say, once everything has stopped."""
     verification = verify(data / "record")
-    exchanges = tuple(exchange for _, exchange in read(data / "record"))
+    recorded = tuple(exchange for _, exchange in read(data / "record"))
+    exchanges = tuple(exchange for exchange in recorded if exchange.account_id != lab.account_id)
     with open_store(f"sqlite:///{data.absolute() / 'spiritsafe.db'}") as store:
         decisions = tuple(store.decisions())
     times = [seconds * (n + 1) / LOOKS for n in range(LOOKS)]
@@ -229,6 +247,7 @@ def _found(
         decisions=decisions,
         looks=tuple(looks.replay(exchanges, reference, began, times)),
         verification=verification,
+        lesson=laboratory.lesson(lab, recorded, decisions),
         answered=sum(one.outcome == "served" for one in told),
         fdr=rules.default().fdr,
         reference=reference.because(),

@@ -43,8 +43,9 @@ class Size(msgspec.Struct, frozen=True):
 
     ``exchanges`` end it, once the ring has been stopped for ``aftermath`` seconds. ``deadline`` (seconds of play)
     ends it in any case, and ``budget`` (seconds in all) cuts that short on a machine that was slow to begin.
-    ``brevity`` is the share of the usual length of answers, ``pace`` of the usual pauses, ``crowd`` how many
-    simulated accounts the detectors are calibrated on.
+    A laboratory with a grant asks ``lessons`` prompts, keeps ``layers`` of the teacher's layers and trains for
+    ``schooling`` minutes. ``brevity`` is the share of the usual length of answers, ``pace`` of the usual pauses,
+    ``crowd`` how many simulated accounts the detectors are calibrated on.
     """
 
     honest: dict[str, int]
@@ -58,6 +59,9 @@ class Size(msgspec.Struct, frozen=True):
     pace: float = 1.0
     aftermath: float = 25.0
     crowd: int = 2000
+    lessons: int = 40
+    layers: int = 12
+    schooling: float = 0.75
 
 
 QUICK = Size(
@@ -80,6 +84,9 @@ FULL = Size(
     deadline=1200.0,
     budget=1500.0,
     brevity=1.0,
+    lessons=200,
+    layers=20,
+    schooling=4.0,
 )
 
 

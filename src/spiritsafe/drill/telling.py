@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from spiritsafe.drill.account import Outcome
+    from spiritsafe.drill.account import Lesson, Outcome
     from spiritsafe.drill.looks import Look
     from spiritsafe.drill.scenario import Scenario
     from spiritsafe.record.exchange import Exchange
@@ -37,6 +37,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     decisions: tuple[Decision, ...]
     looks: tuple[Look, ...]
     verification: Verification
+    lesson: Lesson
     answered: int
     fdr: float
     reference: str
@@ -57,6 +58,7 @@ def reckon(found: Found) -> Outcome:
         found.seconds,
         judged=found.looks[-1].wealth,
         intact=found.verification.verdict == "intact" and _complete(found),
+        lesson=found.lesson,
     )
 
 
@@ -142,6 +144,11 @@ def _facts(outcome: Outcome) -> tuple[Fact, ...]:
         ),
         Fact(f"{outcome.refused:,}", "requests refused"),
         Fact(f"{share:.0%}", "of its corpus the ring got"),
+        Fact(
+            f"{outcome.lesson.answers}",
+            "answers to a licensed laboratory",
+            "good" if outcome.lesson.passed else "bad",
+        ),
         Fact("intact" if outcome.record_intact else "broken", "the record", "good" if outcome.record_intact else "bad"),
     )
 
@@ -206,7 +213,26 @@ def _checks(found: Found) -> tuple[Check, ...]:
             _complete(found),
             f"clients counted {found.answered} answers, the record has {recorded}",
         ),
+        Check(
+            "The laboratory that distilled under a grant was served and not hindered",
+            not found.lesson.hindered and found.lesson.answers > 0 and not found.lesson.stray,
+            f"{found.lesson.answers} answers under its grant, {found.lesson.stray} without",
+        ),
+        Check(
+            "Its student's lineage verifies: terms, grant, answers, weights",
+            not found.lesson.problems,
+            "; ".join(found.lesson.problems) or _retained(found.lesson),
+        ),
     )
+
+
+def _retained(lesson: Lesson) -> str:
+    """What its student kept, in words."""
+    if lesson.kept is None:
+        return "retention was not measured"
+    between = "" if lesson.interval is None else f" ({lesson.interval[0]:.2f} to {lesson.interval[1]:.2f})"
+    before = "" if lesson.before is None else f"; {lesson.before:.2f} before training"
+    return f"its student kept {lesson.kept:.2f}{between} of the teacher's likelihood on held-out prompts{before}"
 
 
 def _paragraphs(text: str) -> tuple[str, ...]:

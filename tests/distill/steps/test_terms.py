@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from spiritsafe.distill.recipe import Prompts, Prune, Recipe, Student, Teacher
+from spiritsafe.distill.recipe import Cache, Prompts, Prune, Recipe, Student, Teacher
 from spiritsafe.distill.stages import Run
 from spiritsafe.distill.steps.terms import name_and_host, read_permission, step
 from spiritsafe.distill.terms.grant import Grant, seal_grant
@@ -119,3 +119,25 @@ def test_a_host_that_nobody_has_read_makes_an_open_model_unknown(tmp_path: Path)
 def test_what_is_looked_up_follows_from_the_teachers_name(source: str, wanted: tuple[str, str | None]) -> None:
     recipe = msgspec.structs.replace(RECIPE, teacher=Teacher(source=source))
     assert name_and_host(recipe) == wanted
+
+
+def test_weights_under_another_name_have_their_own_terms(tmp_path: Path) -> None:
+    allowed = run_of(tmp_path / "a", source="openai:http://127.0.0.1:8000/v1#SmolLM2-135M-Instruct", weights="smollm2")
+    assert checked(allowed)["verdict"] == "allowed"
+    url = "openai:http://127.0.0.1:8000/v1#SmolLM2-135M-Instruct"
+    with pytest.raises(Refused, match="a-model-nobody-knows is unknown"):
+        checked(run_of(tmp_path / "b", source=url, weights="hf:models/a-model-nobody-knows"))
+
+
+def test_weights_behind_an_api_are_none(tmp_path: Path) -> None:
+    recipe = msgspec.structs.replace(
+        RECIPE,
+        teacher=Teacher(source="openai:http://127.0.0.1:8000/v1#m", weights="smollm2"),
+        cache=Cache(kind="sampled"),
+    )
+    assert recipe.teacher.weights_source == "smollm2"
+    with pytest.raises(ValueError, match="needs a teacher's weights"):
+        Recipe(
+            purpose="student", teacher=Teacher(source="openai:http://127.0.0.1:8000/v1#m"), prompts=RECIPE.prompts,
+            student=RECIPE.student, cache=Cache(kind="sampled"),
+        )  # fmt: skip

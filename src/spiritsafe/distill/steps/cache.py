@@ -41,7 +41,7 @@ def step(run: Run, report: Report) -> Made:
         return Made([], {"kind": "none"})
     rows = [r for r in read_rows(run.path("collect") / "rows.parquet") if not r.held_out]
     out = run.path("cache") / "data"
-    api = not has_weights(run.recipe.teacher.source)
+    api = not has_weights(run.recipe.teacher.weights_source)
     manifest, left_out, tokens = _from_api(run, rows, out) if api else _from_weights(run, rows, out, report)
     reasons = run.path("cache") / "left_out.json"
     write_atomic(reasons, msgspec.json.format(msgspec.json.encode(left_out), indent=1))
@@ -74,7 +74,7 @@ def _from_weights(run: Run, rows: Sequence[Row], out: Path, report: Report) -> t
     """The cache by a pass of the teacher's own weights over its answers, the rows that are too long for it, and how
     many tokens the teacher read.
     """
-    folder = weights_folder(run.recipe.teacher.source)
+    folder = weights_folder(run.recipe.teacher.weights_source)
     tokenizer, model = load_tokenizer(folder), frozen(load_model(folder, torch.float32))
     examples = [e for r in rows if (e := encode(tokenizer, r, LONGEST))]
     writer = CacheWriter(out, _spec(run, tokenizer, model.config.vocab_size), rows_per_part=64)

@@ -115,7 +115,7 @@ class _Bench:
         self.examples: list[Example] = [e for _, e in coded]
         self.tokenizer: ChatTokenizer = tokenizer
         self.other: PreTrainedModel | None = None
-        source = run.recipe.teacher.source
+        source = run.recipe.teacher.weights_source
         if has_weights(source):
             folder = weights_folder(source)
             if same_tokens(tokenizer, load_tokenizer(folder)):

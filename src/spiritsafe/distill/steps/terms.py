@@ -71,7 +71,12 @@ def read_permission(run: Run) -> Permission:
 
 def name_and_host(recipe: Recipe) -> tuple[str, str | None]:
     """The name to look up, and the host that serves it where that is somebody else's."""
-    scheme, _, rest = recipe.teacher.source.partition(":")
+    name, host = _named(recipe.teacher.source)
+    return recipe.teacher.terms or name, host
+
+
+def _named(source: str) -> tuple[str, str | None]:
+    scheme, _, rest = source.partition(":")
     host = None
     if scheme == "smollm2":
         name = EMBEDDED
@@ -82,7 +87,7 @@ def name_and_host(recipe: Recipe) -> tuple[str, str | None]:
             host = None
     else:
         name = Path(rest).stem if scheme == "gguf" else Path(rest).name
-    return recipe.teacher.terms or name, host
+    return name, host
 
 
 def _own(host: str) -> bool:
@@ -95,7 +100,16 @@ def _own(host: str) -> bool:
 
 
 def _answer(recipe: Recipe) -> Answer:
+    """What the teacher's terms say; where its weights are used under another name, the stricter of both names'."""
     name, host = name_and_host(recipe)
+    answer = _asked(recipe, name, host)
+    if recipe.teacher.weights is None or recipe.teacher.terms is not None:
+        return answer
+    of_weights = _asked(recipe, _named(recipe.teacher.weights)[0], None)
+    return of_weights if needs_grant(of_weights) and not needs_grant(answer) else answer
+
+
+def _asked(recipe: Recipe, name: str, host: str | None) -> Answer:
     registry = own_registry()
     if host is None:
         return ask(name, registry, purpose=recipe.purpose)

@@ -163,7 +163,7 @@ def _make_student(run: Run, rows: Sequence[Row], out: Path) -> None:
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     if section.prune is not None:
-        folder = weights_folder(run.recipe.teacher.source)
+        folder = weights_folder(run.recipe.teacher.weights_source)
         tokenizer = load_tokenizer(folder)
         model = load_model(folder, torch.float32)
         keep = list(section.prune.keep)
@@ -183,7 +183,7 @@ def _make_student(run: Run, rows: Sequence[Row], out: Path) -> None:
         tokenizer, model = load_tokenizer(folder), load_model(folder, torch.float32)
     else:
         assert section.config is not None
-        tokenizer = load_tokenizer(weights_folder(run.recipe.teacher.source))
+        tokenizer = load_tokenizer(weights_folder(run.recipe.teacher.weights_source))
         model = fresh_model(run.find(section.config), torch.float32, run.recipe.train.seed)
     model.save_pretrained(part)
     tokenizer.save_pretrained(part)
@@ -205,7 +205,7 @@ def _targets(run: Run, rows: Sequence[Row], tokenizer: Any, vocabulary: int) -> 
         return tokens
     if needs in ("topk", "sampled"):
         return Cached(run, needs, tokenizer, vocabulary)
-    folder = weights_folder(run.recipe.teacher.source)
+    folder = weights_folder(run.recipe.teacher.weights_source)
     own = load_tokenizer(folder)
     teacher = load_model(folder, getattr(torch, precision_on(section.precision, processes().device)))
     if same_tokens(tokenizer, own):

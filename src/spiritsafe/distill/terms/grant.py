@@ -18,6 +18,7 @@ import msgspec
 from spiritsafe.distill.terms.match import words
 from spiritsafe.distill.terms.types import Answer, Purpose
 from spiritsafe.errors import InputError, Refused
+from spiritsafe.evidence import dsse
 from spiritsafe.record.keys import Public, Signer
 
 PAYLOAD_TYPE = "application/vnd.spiritsafe.grant+json;version=1"
@@ -49,17 +50,6 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     scope: Scope = Scope()
 
 
-class _Signature(msgspec.Struct, frozen=True):
-    keyid: str
-    sig: str
-
-
-class _Envelope(msgspec.Struct, frozen=True, rename={"payload_type": "payloadType"}):
-    payload_type: str
-    payload: str
-    signatures: tuple[_Signature, ...]
-
-
 class Permit(msgspec.Struct, frozen=True, kw_only=True):
     """A grant that was found to hold, and whose key signed it."""
 
@@ -69,18 +59,8 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True):
 
 def seal_grant(grant: Grant, signer: Signer) -> bytes:
     """The grant's file: its statement in an envelope, signed."""
-    payload = msgspec.json.encode(grant)
-    signature = signer.sign(_signed_bytes(PAYLOAD_TYPE, payload))
-    return msgspec.json.format(
-        msgspec.json.encode(
-            _Envelope(
-                PAYLOAD_TYPE,
-                base64.b64encode(payload).decode(),
-                (_Signature(signer.public.fingerprint, base64.b64encode(signature).decode()),),
-            )
-        ),
-        indent=1,
-    )
+    envelope = dsse.seal(PAYLOAD_TYPE, msgspec.json.encode(grant), signer.sign, signer.public.fingerprint)
+    return msgspec.json.format(msgspec.json.encode(envelope), indent=1)
 
 
 def open_grant(data: bytes, trusted: Sequence[Public], *, where: str) -> Permit:
@@ -90,17 +70,17 @@ def open_grant(data: bytes, trusted: Sequence[Public], *, where: str) -> Permit:
     """
     # 1. The envelope is one, and holds a grant.
     try:
-        envelope = msgspec.json.decode(data, type=_Envelope)
+        envelope = msgspec.json.decode(data, type=dsse.Envelope)
         payload = base64.b64decode(envelope.payload, validate=True)
         signatures = [base64.b64decode(s.sig, validate=True) for s in envelope.signatures]
-    except (msgspec.MsgspecError, binascii.Error) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, binascii.Error) as error:
         raise InputError(f"not a grant: {error}", remedy="Ask its issuer for the file again.", where=where) from error
     if envelope.payload_type != PAYLOAD_TYPE:
         raise InputError(
             f"holds {envelope.payload_type!r}", remedy=f"A grant is of type {PAYLOAD_TYPE!r}.", where=where
         )
     # 2. A trusted key signed it. Nothing of the payload is looked at before.
-    signed = _signed_bytes(envelope.payload_type, payload)
+    signed = dsse.pae(envelope.payload_type, payload)
     key = next((k for k in trusted for s in signatures if k.verifies(s, signed)), None)
     if key is None:
         named = ", ".join(s.keyid for s in envelope.signatures) or "none"
@@ -164,9 +144,3 @@ def _conditions(grant: Grant) -> list[str]:
     if not scope.release:
         found.append("The student is not passed on.")
     return found + list(scope.conditions)
-
-
-def _signed_bytes(payload_type: str, payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding."""
-    kind = payload_type.encode()
-    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
