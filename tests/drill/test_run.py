@@ -27,7 +27,8 @@ def test_the_ring_is_stopped_and_the_honest_are_not(drilled: Drilled) -> None:
 def test_the_record_it_leaves_is_intact_and_sealed(drilled: Drilled) -> None:
     checked = verify(Path(drilled.data) / "record")
     assert checked.verdict == "intact"
-    assert checked.rows == drilled.outcome.served + drilled.outcome.refused + drilled.outcome.failed
+    outcome = drilled.outcome
+    assert checked.rows == outcome.served + outcome.refused + outcome.failed + outcome.lesson.answers
     assert checked.signed == checked.rows
 
 
