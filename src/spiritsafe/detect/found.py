@@ -53,7 +53,7 @@ def _evidence(judged: Judged, ring: Ring, rows: Mapping[str, int]) -> tuple[Evid
     """That of what the members share, and of the members themselves, pooled as what they were found by allows."""
     if ring.basis == "shared":
         at = np.array([rows[name] for name in ring.accounts if name in rows], dtype=np.int64)
-        return (*(scored.ring(at, ring) for scored in judged.scored), together(ring))
+        return (*(scored.ring(at, ring) for scored in judged.scored), together(ring), *ring.evidence)
     return (*ring.evidence, *(pooled(scored, ring, rows) for scored in judged.scored))
 
 

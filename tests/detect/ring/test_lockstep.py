@@ -48,7 +48,8 @@ def test_customers_in_step_are_a_ring_and_only_they(honest_hours: Make, in_step:
     assert set(ring.reasons) == set(ring.accounts)
     assert ring.basis == "when"
     assert ring.kinds == ("rhythm",)
-    (evidence,) = ring.evidence
+    evidence, amounts = ring.evidence
+    assert amounts.result.name == "amounts"
     assert evidence.family == "when"
     assert evidence.result.log10_e > 3.0
     assert f"same {by}s" in evidence.result.because[0]

@@ -21,19 +21,26 @@ _INSIDE = 0.8
 
 
 def absorbed(rings: Sequence[Ring]) -> list[Ring]:
-    """The rings, those bound by one kind of link alone put into the ring of customers that holds nearly all of them."""
-    wide = [ring for ring in rings if ring.basis != "shared"]
-    place = {name: at for at, ring in enumerate(wide) for name in ring.accounts}
-    kept = []
-    for ring in rings:
-        if ring.basis != "shared":
-            continue
-        at = [place[name] for name in ring.accounts if name in place]
-        most = max(set(at), key=at.count) if at else -1
-        if len(ring.kinds) == 1 and at.count(most) >= _INSIDE * len(ring.accounts):
-            holder = wide[most]
-            kinds = tuple(dict.fromkeys((*holder.kinds, *ring.kinds)))
-            wide[most] = msgspec.structs.replace(holder, kinds=kinds, links=(*holder.links, *ring.links))
-        else:
-            kept.append(ring)
-    return [*kept, *wide]
+    """The rings, without those that nearly lie within one that was found by more.
+
+    What is bound by one kind of link alone goes into the ring of customers that holds it, with its links; what was found
+    by what is asked goes into one found by when, with its evidence about what is asked together.
+    """
+    wide = [ring for ring in rings if ring.basis == "when"]
+    wide += [ring for ring in rings if ring.basis == "asked" and not _put(ring, wide)]
+    return [ring for ring in rings if ring.basis == "shared" and not (len(ring.kinds) == 1 and _put(ring, wide))] + wide
+
+
+def _put(ring: Ring, wide: list[Ring]) -> bool:
+    """Put a ring into the one of ``wide`` that holds nearly all of it, if there is one."""
+    for at, holder in enumerate(wide):
+        if len(set(ring.accounts) & set(holder.accounts)) >= _INSIDE * len(ring.accounts):
+            together = tuple(item for item in ring.evidence if item.family == "together")
+            wide[at] = msgspec.structs.replace(
+                holder,
+                kinds=tuple(dict.fromkeys((*holder.kinds, *ring.kinds))),
+                links=(*holder.links, *ring.links),
+                evidence=(*holder.evidence, *together),
+            )
+            return True
+    return False

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from spiritsafe.detect.ring.alike import alike
 from spiritsafe.detect.ring.customers import customers
 from spiritsafe.detect.ring.dealt import dealt
+from spiritsafe.detect.ring.manner import manner
+from spiritsafe.detect.ring.samples import equally_often
 from spiritsafe.detect.types import Ring
 from spiritsafe.stats.evalues import calibrate_mixture
 from spiritsafe.stats.logs import p_from_log10
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
     from spiritsafe.detect.types import Basis, IntArray, Link, LinkTable
 
 LEAST_CUSTOMERS = 3
+_SELDOM = 0.02
+"""Repetitions an exchange. Honest accounts of a few hundred exchanges have .1 and more (docs/log.md)."""
+
+_OFTEN = 0.2
+"""Where its own accounts repeat themselves so much, nothing was dealt out, and the tests are spared."""
+
 _NULL = (
     "each customer asks for itself: again and again from what it likes, or each thing once without knowing what the"
     " others asked"
@@ -30,7 +38,9 @@ _NULL = (
 
 
 class Corpus:
-    """Candidates are accounts whose questions can't be told apart; the test is that of ``dealt``."""
+    """Candidates are accounts whose questions can't be told apart; the tests are those of ``dealt`` and of
+    ``samples``: nothing asked twice, or everything as often.
+    """
 
     name = "corpus"
     version = 1
@@ -46,41 +56,76 @@ class Corpus:
             return []
         held, of = table.cores.sample(), customers(table)
         permitted = table.permitted.sample() if table.permitted is not None else None
-        found = []
-        communities = alike(table.means)
-        for members in communities:
-            seen = _seen(members, held, permitted, of)
-            if seen is None or seen.log10_p >= 0.0 or len(np.unique(of[members])) < LEAST_CUSTOMERS:
-                continue
-            price = math.log10(len(communities) * table.looks)
-            found.append(_ring(members, seen, min(0.0, seen.log10_p + price), of, table))
+        candidates = [part for members in alike(table.means) for part in _parts(members, held)]
+        candidates = [members for members in candidates if len(np.unique(of[members])) >= LEAST_CUSTOMERS]
+        # Two tests of each candidate.
+        price = math.log10(max(2 * len(candidates) * table.looks, 1))
+        tested = [_tested(members, held, permitted, of, price) for members in candidates]
+        found: list[Ring] = []
+        taken: set[int] = set()
+        for each in sorted(tested, key=lambda one: one.log10_p):
+            # Of a community and its part, the surer one.
+            if each.log10_p < 0.0 and taken.isdisjoint(each.members.tolist()):
+                found.append(_ring(each, of, table))
+                taken.update(each.members.tolist())
         return found
 
 
-def _seen(members: IntArray, held: Sample, permitted: Sample | None, of: IntArray) -> Dealt | None:
+class _Tested(NamedTuple):
+    """``seen`` is None where nobody else asks from the corpus; p-values have paid for all candidates and both tests."""
+
+    members: IntArray
+    seen: Dealt | None
+    log10_dealt: float
+    log10_p: float
+
+
+def _tested(members: IntArray, held: Sample, permitted: Sample | None, of: IntArray, price: float) -> _Tested:
     inside = held.where(np.isin(held.account, members))
     # Customers of members are no outsiders, whatever else their accounts ask.
     outside = held.where(~np.isin(of[held.account], of[members]))
     if permitted is not None:
         outside = outside.beside(permitted, len(of))
-    return dealt(inside, of[inside.account], outside)
+    seen = dealt(inside, of[inside.account], outside)
+    equal = -equally_often("", inside, of[inside.account]).result.statistic
+    shares = 0.0 if seen is None else min(0.0, seen.log10_p + price)
+    return _Tested(members, seen, shares, min(shares, equal + price, 0.0))
 
 
-def _ring(members: IntArray, seen: Dealt, log10_p: float, of: IntArray, table: LinkTable) -> Ring:
+def _parts(members: IntArray, held: Sample) -> list[IntArray]:
+    """A community, unless it repeats itself, and those of it who hardly come back to what they asked: others may only be interested in the same.
+
+    To pick them by their own repetitions says nothing about what they leave to each other.
+    """
+    mine = np.isin(held.account, members)
+    row = np.searchsorted(members, held.account[mine])
+    times = held.times[mine].astype(np.float64)
+    asked = np.bincount(row, weights=times, minlength=len(members))
+    again = np.bincount(row, weights=times * (times - 1.0) / 2.0, minlength=len(members))
+    if again.sum() > _OFTEN * asked.sum():
+        return []
+    part = members[again <= _SELDOM * asked]
+    return [members, part] if LEAST_CUSTOMERS <= len(part) < len(members) else [members]
+
+
+def _ring(found: _Tested, of: IntArray, table: LinkTable) -> Ring:
+    members, seen, log10_p = found.members, found.seen, found.log10_p
     parts: dict[int, list[str]] = {}
     for at in members.tolist():
         parts.setdefault(int(of[at]), []).append(table.accounts[at])
     names = tuple(sorted(table.accounts[at] for at in members.tolist()))
     ring_id = f"ring-corpus-{names[0]}"
-    because = (
-        (
-            f"{len(names)} accounts of {len(parts)} customers ask from one corpus; of the {seen.urn:,} questions of it"
-            f" that {seen.outsiders} others asked, they asked {seen.distinct:,} different ones in {seen.draws:,}"
-            f" exchanges, where at most {seen.expected:,.0f} would be different if each asked for itself"
-        ),
-        f"by chance so many are different in one case in 10^{-log10_p:.0f}",
-        "it would be cleared by an employer or a course that gave each of them a part of one list",
-    )
+    because: tuple[str, ...] = (f"{len(names)} accounts of {len(parts)} customers ask from one corpus",)
+    if seen is not None and found.log10_dealt < 0.0:
+        because += (
+            (
+                f"of the {seen.urn:,} questions of it that {seen.outsiders} others asked, they asked"
+                f" {seen.distinct:,} different ones in {seen.draws:,} exchanges, where at most {seen.expected:,.0f}"
+                " would be different if each asked for itself"
+            ),
+            f"by chance so many are different in one case in 10^{-found.log10_dealt:.0f}",
+        )
+    because += ("it would be cleared by an employer or a course that gave each of them a part of one list",)
     return Ring(
         ring_id=ring_id,
         accounts=names,
@@ -92,22 +137,27 @@ def _ring(members: IntArray, seen: Dealt, log10_p: float, of: IntArray, table: L
         basis="asked",
         customers=tuple(tuple(sorted(part)) for part in parts.values()),
         evidence=(
-            Evidence(
-                family="together",
-                result=Result(
-                    name="dealt",
-                    version=1,
-                    subject=ring_id,
-                    null=_NULL,
-                    statistic=-seen.log10_p,
-                    p_value=p_from_log10(log10_p),
-                    log10_e=calibrate_mixture(max(log10_p, -300.0)),
-                    n=seen.draws,
-                    unit="exchanges",
-                    effect=seen.distinct / max(seen.expected, 1.0),
-                    method=Exact(distribution="binomial, of distinct questions among those known from others"),
-                    because=because,
-                ),
-            ),
+            *((_evidence(ring_id, seen, found.log10_dealt, because),) if seen is not None else ()),
+            *manner(ring_id, members, of, table),
+        ),
+    )
+
+
+def _evidence(ring_id: str, seen: Dealt, log10_p: float, because: tuple[str, ...]) -> Evidence:
+    return Evidence(
+        family="together",
+        result=Result(
+            name="dealt",
+            version=1,
+            subject=ring_id,
+            null=_NULL,
+            statistic=-seen.log10_p,
+            p_value=p_from_log10(log10_p),
+            log10_e=calibrate_mixture(max(log10_p, -300.0)),
+            n=seen.draws,
+            unit="exchanges",
+            effect=seen.distinct / max(seen.expected, 1.0),
+            method=Exact(distribution="binomial, of distinct questions among those known from others"),
+            because=because,
         ),
     )

@@ -10,10 +10,10 @@ from scipy import stats
 
 if TYPE_CHECKING:
     from spiritsafe.detect.cores import Sample
-    from spiritsafe.detect.types import IntArray
+    from spiritsafe.detect.types import BoolArray, HashArray, IntArray
 
-KNOWN = 0.10
-"""An outsider shows the corpus if this share of what it asked was asked by the set as well."""
+KNOWN = (0.1, 0.2, 0.35)
+"""An outsider shows the corpus if so much of what it asked was asked by the set as well; each share is tried."""
 
 
 class Dealt(NamedTuple):
@@ -50,16 +50,23 @@ def dealt(inside: Sample, customer: IntArray, outside: Sample) -> Dealt | None:
     common = np.isin(outside.core, asked)
     _, number = np.unique(outside.account, return_inverse=True)
     share = np.bincount(number, weights=common) / np.maximum(np.bincount(number), 1)
-    knows = share >= KNOWN
-    urn = np.unique(outside.core[knows[number]])
+    tests = (_tested(inside, customer, outside.core[share[number] >= known], share >= known) for known in KNOWN)
+    found = [test for test in tests if test is not None]
+    if not found:
+        return None
+    best = min(found, key=lambda test: test.log10_p)
+    return best._replace(log10_p=min(0.0, best.log10_p + math.log10(len(KNOWN))))
+
+
+def _tested(inside: Sample, customer: IntArray, known: HashArray, outsiders: BoolArray) -> Dealt | None:
+    """The test with the urn that these outsiders show."""
+    urn = np.unique(known)
     hit = np.isin(inside.core, urn)
     if not len(urn) or not hit.any():
         return None
     draws, distinct = int(inside.times[hit].sum()), len(np.unique(inside.core[hit]))
     own = np.unique(np.stack([customer[hit], inside.core[hit].view(np.int64)], axis=1), axis=0)[:, 0]
     shares = np.minimum(np.bincount(own) / len(urn), 1.0 - 1e-12)
-    chances = (-math.expm1(-draws / len(urn)), -math.expm1(float(np.log1p(-shares).sum())))
-    chance = max(chances)
+    chance = max(-math.expm1(-draws / len(urn)), -math.expm1(float(np.log1p(-shares).sum())))
     log10_p = float(stats.binom.logsf(distinct - 1, len(urn), chance)) / math.log(10.0)
-    found = max(min(log10_p, 0.0), -1e6)
-    return Dealt(len(urn), int(knows.sum()), draws, distinct, chance * len(urn), found)
+    return Dealt(len(urn), int(outsiders.sum()), draws, distinct, chance * len(urn), max(min(log10_p, 0.0), -1e6))

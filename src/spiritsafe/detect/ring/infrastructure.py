@@ -8,6 +8,7 @@ import numpy as np
 
 from spiritsafe.detect.ring.chance import explain, log10_chance
 from spiritsafe.detect.ring.draft import Draft
+from spiritsafe.detect.ring.manner import manner
 from spiritsafe.detect.ring.pairs import LEAST_MEMBERS, paired
 from spiritsafe.detect.ring.shared import JOINS, SharedValues
 from spiritsafe.detect.ring.woven import woven
@@ -44,7 +45,8 @@ class Infrastructure:
     def rings(self, links: Sequence[Link], table: LinkTable, honest_group: int | None = None) -> list[Ring]:
         """Rings bound by two kinds of link, then candidates bound by one; no link serves two of them."""
         drafts = self._drafts(links, table)
-        return [_ring(draft, len(table.accounts), _block(draft, drafts, honest_group)) for draft in drafts]
+        number = {name: at for at, name in enumerate(table.accounts)}
+        return [_ring(draft, table, number, _block(draft, drafts, honest_group)) for draft in drafts]
 
     def honest_group(self, table: LinkTable, quantile: float) -> int | None:
         """How many accounts groups have that pay with one card or share two kinds of link; None if there are none."""
@@ -86,16 +88,19 @@ def _block(draft: Draft, drafts: Sequence[Draft], told: int | None) -> int:
     return told or max(LEAST_GROUP, honest_group(others, _HONEST_QUANTILE) or 0)
 
 
-def _ring(draft: Draft, accounts: int, group: int) -> Ring:
+def _ring(draft: Draft, table: LinkTable, number: dict[str, int], group: int) -> Ring:
     anchor = max(draft.links, key=lambda link: (link.kind in JOINS, len(link.accounts), link.value))
     largest = {link.kind: link for link in sorted(draft.links, key=lambda link: len(link.accounts))}
     because = [f"{len(link.accounts)} accounts share one {link.kind}" for link in largest.values()]
+    ring_id = f"ring-{anchor.value}"
+    members = np.array([number[name] for name in draft.accounts], dtype=np.int64)
     return Ring(
-        ring_id=f"ring-{anchor.value}",
+        ring_id=ring_id,
         accounts=draft.accounts,
         kinds=draft.kinds,
         links=draft.links,
-        log10_p=log10_chance(draft.core, accounts, group),
+        log10_p=log10_chance(draft.core, len(table.accounts), group),
         honest_group=group,
         because=(*because, *explain(draft.core, group)),
+        evidence=manner(ring_id, members, None, table) if len(draft.kinds) > 1 else (),
     )

@@ -10,6 +10,7 @@ from scipy import stats
 
 from spiritsafe.detect.ring.communities import communities
 from spiritsafe.detect.ring.customers import customers
+from spiritsafe.detect.ring.manner import manner
 from spiritsafe.detect.ring.rhythm import Crowd, Rhythm, crowd_of, days_of_week, rhythm
 from spiritsafe.detect.ring.stars import Stars, stars
 from spiritsafe.detect.types import Ring
@@ -216,7 +217,10 @@ def _ring(
         because=because,
         basis="when",
         customers=tuple(tuple(sorted(names)) for names in parts.values()),
-        evidence=(_evidence(ring_id, group, middle, len(parts), because),),
+        evidence=(
+            _evidence(ring_id, group, middle, len(parts), because),
+            *manner(ring_id, np.flatnonzero(inside), of, table),
+        ),
         reasons=reasons,
     )
 
