@@ -91,8 +91,9 @@ def test_nothing_to_ask_and_no_such_teacher_are_wrong_usage(run, spec) -> None:
 
 @pytest.mark.parametrize("json_wanted", [False, True])
 def test_serve_says_where_it_answers(run, monkeypatch, json_wanted) -> None:
-    def served(spec, *, host, port, options, ready) -> None:
+    def served(spec, *, host, port, options, marker, ready) -> None:
         assert (spec, host, port, options.threads, options.batch) == ("smollm2", "127.0.0.1", 81, 1, 4)
+        assert marker is None
         ready("smollm2", port)
 
     monkeypatch.setattr(server, "serve", served)

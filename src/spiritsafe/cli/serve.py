@@ -33,6 +33,10 @@ def serve(
     teacher: Annotated[
         str | None, typer.Option(metavar="SPEC", help="Start a model here instead: smollm2, hf:FOLDER, gguf:FILE.")
     ] = None,
+    mark: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Mark what --teacher answers; commit first: spiritsafe mark commit NAME."),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option("--data", envvar="SPIRITSAFE_DATA", metavar="DIR", help=f"The data folder. [default: {FOLDER}]"),
@@ -69,6 +73,7 @@ def serve(
 
     given = {
         "teacher": teacher,
+        "mark": mark,
         "data": str(data) if data is not None else None,
         "database": database,
         "host": host,

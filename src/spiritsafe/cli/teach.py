@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from spiritsafe.cli.data import FOLDER, Data
 from spiritsafe.cli.output import Json, emit_json
 from spiritsafe.errors import UsageError
 from spiritsafe.teach.types import Answer, Chat, Options, Sampling, Teacher
@@ -35,11 +36,17 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     threads: Threads = None,
     batch: Annotated[int, typer.Option(min=1, max=1024, help="Answers drawn at once.")] = Options().batch,
+    mark: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Mark every answer; the key in --data was committed before.")
+    ] = None,
+    data: Data = FOLDER,
     json: Json = False,
 ) -> None:
     """Serve a teacher on an OpenAI-compatible port until interrupted."""
+    from spiritsafe.protect.serve import marker
     from spiritsafe.teach import server
 
+    marks = None if mark is None else marker(data, mark)
     _say_what_is_done()
 
     def ready(model: str, bound: int) -> None:
@@ -48,7 +55,8 @@ def serve(
         else:
             typer.echo(f"{model} answers at http://{host}:{bound}/v1")
 
-    server.serve(spec, host=host, port=port, options=Options(threads=threads, batch=batch), ready=ready)
+    options = Options(threads=threads, batch=batch)
+    server.serve(spec, host=host, port=port, options=options, marker=marks, ready=ready)
 
 
 @group.command()

@@ -30,11 +30,16 @@ def open_embedded(rest: str, options: Options) -> LocalTeacher:
     """
     if rest:
         raise UsageError(f"smollm2 takes nothing after its name, got {rest!r}", remedy="Write smollm2.")
+    return load(folder(), name="smollm2", terms_id=TERMS, options=options)
+
+
+def folder() -> Path:
+    """The folder of the converted model with its tokenizer, converted now if it wasn't. Raises as ``open_embedded``."""
     path = find()
     digest = file_digest(path)
     if digest != SHA256:
         raise InputError(f"the file's SHA-256 is {digest}, not {SHA256}", where=str(path), remedy=REMEDY)
-    return load(converted(path, digest), name="smollm2", terms_id=TERMS, options=options)
+    return converted(path, digest)
 
 
 def find() -> Path:
