@@ -316,3 +316,17 @@ def test_no_accounts_no_findings(reference: Reference) -> None:
     assert watch.evaluate().findings == ()
     assert watch.evaluate().tested == 0
     assert Watch().evaluate_alone().findings == ()
+
+
+def test_in_a_very_large_log_accounts_are_compared_with_some_of_the_others(
+    honest: Callable[..., list[Any]], batch_of: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch()
+    watch.learn_batch(batch_of(honest(150)))
+    whole = watch.evaluate_alone(notable=float("-inf"))
+    monkeypatch.setattr("spiritsafe.detect.online.MOST_ALONE", 60)
+    some = watch.evaluate_alone(notable=float("-inf"))
+    assert some.tested == whole.tested
+    assert some != whole
+    monkeypatch.setattr("spiritsafe.detect.online.MOST_ALONE", 150)
+    assert watch.evaluate_alone(notable=float("-inf")) == whole

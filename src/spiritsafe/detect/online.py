@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 VERSION = 2
 NOTABLE = 1.0
 UNMEASURED = -1e9
+MOST_ALONE = 6000
+"""Accounts of a log, at most, with which all its accounts are compared where there is no reference."""
+
 _GROWN = 1.02
 _MORE_ASKED = 1.1
 """By so much exchanges must have grown before rings are looked for again that are found by when or what is asked."""
@@ -343,16 +346,18 @@ class Watch:
 
 
 def _measure_alone(tenants: Sequence[Tenant], place: int, detector: AccountDetector) -> Measured:
-    """Each account's highest statistic over its last windows, its peers the other accounts' largest windows."""
+    """Each account's highest statistic over its last windows, its peers other accounts' largest windows."""
     owner = np.array([row for row, t in enumerate(tenants) for _ in t.windows()], dtype=np.int64)
     if not owner.size:
         return Measured(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64))
     windows = np.stack([w[place] for t in tenants for w in t.windows()])
     peers, left_out = Peers(windows[:0]), [np.zeros(0, dtype=np.int64)] * len(owner)
     if detector.needs_peers:
-        peers = Peers(np.stack([(list(t.done) or [t.latest])[-1][place] for t in tenants]))
         names = [digest("account", t.account_id) for t in tenants]
-        kin = Kin(names, [t.shared for t in tenants])
+        # All pairs of a very large log would be too many: those of the lowest digests stand for all.
+        drawn = sorted(sorted(range(len(tenants)), key=names.__getitem__)[:MOST_ALONE])
+        peers = Peers(np.stack([(list(tenants[row].done) or [tenants[row].latest])[-1][place] for row in drawn]))
+        kin = Kin([names[row] for row in drawn], [tenants[row].shared for row in drawn])
         own = [kin.of(name, t.shared) for name, t in zip(names, tenants, strict=True)]
         left_out = [own[row] for row in owner]
     measured = detector.measure(windows, peers, left_out)
