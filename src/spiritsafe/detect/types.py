@@ -122,7 +122,7 @@ class Ring(msgspec.Struct, frozen=True, kw_only=True):
     ``basis`` is what it was found by, which decides how its members' evidence may be pooled: by what they share
     (``shared``: ``log10_p`` is the chance that groups of honest size meet like this), by when they ask (``when``),
     or by what they ask (``asked``). ``customers`` are its members by who pays; ``evidence`` is that of its detector;
-    ``reasons`` says of each accused member what speaks against it itself (``when`` only).
+    ``reasons`` says of each accused member what speaks against it itself; without any, its own e-values do.
     """
 
     ring_id: str

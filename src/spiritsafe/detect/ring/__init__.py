@@ -23,8 +23,8 @@ _INSIDE = 0.8
 def absorbed(rings: Sequence[Ring]) -> list[Ring]:
     """The rings, without those that nearly lie within one that was found by more.
 
-    What is bound by one kind of link alone goes into the ring of customers that holds it, with its links; what was found
-    by what is asked goes into one found by when, with its evidence about what is asked together.
+    What is bound by one kind of link alone goes into the ring of customers that holds it, with its links; what was
+    found by what is asked goes into one found by when, with its evidence about what is asked together.
     """
     wide = [ring for ring in rings if ring.basis == "when"]
     wide += [ring for ring in rings if ring.basis == "asked" and not _put(ring, wide)]

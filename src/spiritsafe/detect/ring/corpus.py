@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from spiritsafe.detect.cores import Sample
     from spiritsafe.detect.ring.dealt import Dealt
-    from spiritsafe.detect.types import Basis, IntArray, Link, LinkTable
+    from spiritsafe.detect.types import Basis, FloatArray, IntArray, Link, LinkTable
 
 LEAST_CUSTOMERS = 3
 _SELDOM = 0.02
@@ -66,7 +66,7 @@ class Corpus:
         for each in sorted(tested, key=lambda one: one.log10_p):
             # Of a community and its part, the surer one.
             if each.log10_p < 0.0 and taken.isdisjoint(each.members.tolist()):
-                found.append(_ring(each, of, table))
+                found.append(_ring(each, held, of, table))
                 taken.update(each.members.tolist())
         return found
 
@@ -92,29 +92,44 @@ def _tested(members: IntArray, held: Sample, permitted: Sample | None, of: IntAr
     return _Tested(members, seen, shares, min(shares, equal + price, 0.0))
 
 
-def _parts(members: IntArray, held: Sample) -> list[IntArray]:
-    """A community, unless it repeats itself, and those of it who hardly come back to what they asked: others may only be interested in the same.
-
-    To pick them by their own repetitions says nothing about what they leave to each other.
-    """
+def _repeats(members: IntArray, held: Sample) -> tuple[FloatArray, FloatArray]:
+    """How many exchanges each of some accounts (sorted) has in the sample, and how many pairs of them ask the same."""
     mine = np.isin(held.account, members)
     row = np.searchsorted(members, held.account[mine])
     times = held.times[mine].astype(np.float64)
     asked = np.bincount(row, weights=times, minlength=len(members))
     again = np.bincount(row, weights=times * (times - 1.0) / 2.0, minlength=len(members))
+    return asked.astype(np.float64), again.astype(np.float64)
+
+
+def _parts(members: IntArray, held: Sample) -> list[IntArray]:
+    """A community, unless it repeats itself, and those of it who hardly come back to what they asked.
+
+    Others may only be interested in the same. To pick them by their own repetitions says nothing about what they leave
+    to each other.
+    """
+    asked, again = _repeats(members, held)
     if again.sum() > _OFTEN * asked.sum():
         return []
     part = members[again <= _SELDOM * asked]
     return [members, part] if LEAST_CUSTOMERS <= len(part) < len(members) else [members]
 
 
-def _ring(found: _Tested, of: IntArray, table: LinkTable) -> Ring:
+def _ring(found: _Tested, held: Sample, of: IntArray, table: LinkTable) -> Ring:
     members, seen, log10_p = found.members, found.seen, found.log10_p
     parts: dict[int, list[str]] = {}
     for at in members.tolist():
         parts.setdefault(int(of[at]), []).append(table.accounts[at])
     names = tuple(sorted(table.accounts[at] for at in members.tolist()))
     ring_id = f"ring-corpus-{names[0]}"
+    asked, again = _repeats(members, held)
+    reasons = {
+        table.accounts[at]: (
+            f"its questions can't be told from the others', and of {n:.0f} of them {same:.0f} pairs are the same"
+        )
+        for at, n, same in zip(members.tolist(), asked.tolist(), again.tolist(), strict=True)
+        if same <= _SELDOM * n
+    }
     because: tuple[str, ...] = (f"{len(names)} accounts of {len(parts)} customers ask from one corpus",)
     if seen is not None and found.log10_dealt < 0.0:
         because += (
@@ -140,6 +155,7 @@ def _ring(found: _Tested, of: IntArray, table: LinkTable) -> Ring:
             *((_evidence(ring_id, seen, found.log10_dealt, because),) if seen is not None else ()),
             *manner(ring_id, members, of, table),
         ),
+        reasons=reasons,
     )
 
 
