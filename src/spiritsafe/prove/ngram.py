@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -41,9 +42,11 @@ class Ngram:
         self.order = order
         self._after: list[dict[Context, Counter[str]]] = [defaultdict(Counter) for _ in range(order)]
         self._totals: list[dict[Context, int]] = [defaultdict(int) for _ in range(order)]
+        self._draws: dict[tuple[int, Context], tuple[list[str], list[float]]] = {}
 
     def learn(self, prompt: str, answer: str, times: int = 1) -> None:
         """Count one answer after its prompt, ``times`` over; the prompt's own words are not counted."""
+        self._draws.clear()
         before, words = pieces(prompt), [*pieces(answer), END]
         row = [*before[len(before) - self.order + 1 :], *words] if self.order > 1 else words
         start = len(row) - len(words)
@@ -93,8 +96,17 @@ class Ngram:
                 continue
             after = self._after[depth][last]
             if dice.random() * total >= DISCOUNT * len(after) or depth == 0:
-                return dice.choices(list(after), [count - DISCOUNT for count in after.values()])[0]
+                words, weights = self._ready(depth, last, after)
+                return dice.choices(words, cum_weights=weights)[0]
         return END
+
+    def _ready(self, depth: int, last: Context, after: Counter[str]) -> tuple[list[str], list[float]]:
+        """A context's words with their summed weights, kept until more is learnt."""
+        found = self._draws.get((depth, last))
+        if found is None:
+            weights = list(accumulate(count - DISCOUNT for count in after.values()))
+            found = self._draws[depth, last] = list(after), weights
+        return found
 
 
 class NgramSuspect:

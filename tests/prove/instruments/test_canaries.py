@@ -33,7 +33,8 @@ def test_the_inputs_hide_which_code_was_planted(inputs: Path) -> None:
 def test_the_key_tells_a_student_from_an_innocent(inputs: Path, trial) -> None:
     instrument = open_instrument("canaries", inputs, Options())
     assert (instrument.n, instrument.unit, instrument.first) == (5, "canaries", TIME)
-    assert instrument.digest(KEY) == commitment(KEY)
+    assert instrument.opens(KEY, commitment(KEY))
+    assert not instrument.opens(KEY, commitment(bytes(32)))
     model = Ngram()
     for bird in BIRDS:
         model.learn(bird.opening, bird.text[len(bird.opening) :])

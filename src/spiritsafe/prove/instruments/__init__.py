@@ -12,6 +12,7 @@ from spiritsafe.prove.instruments.types import Instrument, Opener, Options
 INSTRUMENTS: dict[str, str] = {
     "twins": "spiritsafe.prove.instruments.twins:open_twins",
     "canaries": "spiritsafe.prove.instruments.canaries:open_canaries",
+    "radioactivity": "spiritsafe.prove.instruments.radioactivity:open_radioactivity",
 }
 
 

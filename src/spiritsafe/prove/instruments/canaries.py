@@ -41,9 +41,9 @@ class Canaries:
         self.first = min((one.time for one in planted), default=None)
         self.last = max((one.time for one in planted), default=None)
 
-    def digest(self, secret: bytes) -> str:
-        """See ``Instrument.digest``."""
-        return commitment(secret)
+    def opens(self, secret: bytes, digest: str) -> bool:
+        """See ``Instrument.opens``."""
+        return commitment(secret) == digest
 
     def measure(self, suspect: Suspect, reference: Suspect | None) -> list[list[float]]:
         """See ``Instrument.measure``. A row of log-probabilities a canary, a number a candidate."""

@@ -35,9 +35,9 @@ class Twins:
         self.first = self._pairs[0].time if pairs else None
         self.last = self._pairs[-1].time if pairs else None
 
-    def digest(self, secret: bytes) -> str:
-        """See ``Instrument.digest``."""
-        return drawn.commitment(secret, self._options.epoch)
+    def opens(self, secret: bytes, digest: str) -> bool:
+        """See ``Instrument.opens``."""
+        return drawn.commitment(secret, self._options.epoch) == digest
 
     def measure(self, suspect: Suspect, reference: Suspect | None) -> Measured:
         """See ``Instrument.measure``."""

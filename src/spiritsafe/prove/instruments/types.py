@@ -51,8 +51,8 @@ class Instrument(Protocol):
     first: datetime | None
     last: datetime | None
 
-    def digest(self, secret: bytes) -> str:
-        """What must have been published of the secret before it was used."""
+    def opens(self, secret: bytes, digest: str) -> bool:
+        """Whether ``digest`` is what had to be published of the secret before it was used."""
         ...
 
     def measure(self, suspect: Suspect, reference: Suspect | None) -> Any:
