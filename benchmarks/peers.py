@@ -23,7 +23,7 @@ from spiritsafe.stats.intervals import clopper_pearson
 
 TRAFFIC = Path(__file__).resolve().parents[2] / "shared" / "traffic" / "traffic.py"
 HOME = running.HERE.parent / ".bench" / "peers"
-PINNED = ("honeypotllm==0.1.3", "unmimic==0.1.0")
+PINNED = ("honeypotllm==0.1.3", "greenlet", "unmimic==0.1.0")  # it does not declare greenlet
 SCAN = "from spiritsafe.cli import main; main()"
 
 

@@ -4,19 +4,22 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from statistics import median
 from typing import Any
 
 import polars as pl
 import pytest
 
 from spiritsafe.detect.alarms import Calibrated, calibrate, rings_in
+from spiritsafe.detect.calibrate import reference_of
 from spiritsafe.detect.features import Batch
 from spiritsafe.detect.log import Log, open_log
 from spiritsafe.detect.online import Watch
-from spiritsafe.detect.reference import load
+from spiritsafe.detect.reference import Reference, load
 from spiritsafe.errors import InputError
 from spiritsafe.record.exchange import Exchange, Message
 from spiritsafe.record.log import SealedLog
+from spiritsafe.stats.evalues import average
 
 MADE = datetime(2026, 4, 1, tzinfo=UTC)
 
@@ -88,3 +91,46 @@ def test_a_log_that_is_too_small_is_refused(tmp_path: Path) -> None:
     sealed.close()
     with pytest.raises(InputError, match="a reference needs 20"):
         made(open_log([str(tmp_path)]))
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_poisoned_reference_costs_power_and_accuses_nobody(
+    honest: Callable[..., list[Any]],
+    batch_of: Callable[..., Batch],
+    actor: type[Any],
+    centres: Callable[..., Any],
+    hidden: bool,
+) -> None:
+    """A tenth of the reference's accounts harvest. Those that show as a ring are left out; those that hide are not."""
+
+    def harvesters(name: str, n: int) -> list[Any]:
+        shares = [
+            {"payment": f"{name}-{i}" if hidden else name, "ip_prefix": f"{name}-{i}" if hidden else name}
+            for i in range(n)
+        ]
+        return [actor(f"{name}-{i}", centres(60, 3)[50], 60, shared, phrases=0.9) for i, shared in enumerate(shares)]
+
+    def reference(crowd: list[Any], left_out: bool = False) -> Reference:
+        watch = Watch(collect=True)
+        watch.learn_batch(batch_of(crowd))
+        without = frozenset(rings_in(watch)) if left_out else frozenset()
+        return reference_of(watch, made=MADE, source="x", without=without)
+
+    def worth(known: Reference, crowd: list[Any]) -> list[float]:
+        watch = Watch(known, ring_detectors=())
+        watch.learn_batch(batch_of(crowd, seed=5))
+        found = watch.evaluate(notable=float("-inf")).findings
+        return [average([e.result.log10_e for e in f.evidence]) for f in found]
+
+    people = honest(300)
+    poisoned_by = [*people, *harvesters("old", 30)]
+    clean, poisoned, mended = reference(people), reference(poisoned_by), reference(poisoned_by, left_out=True)
+    ring = {
+        name: median(worth(known, harvesters("new", 20)))
+        for name, known in (("c", clean), ("p", poisoned), ("m", mended))
+    }
+    crowd = honest(150, seed=1)
+    for known in (clean, poisoned, mended):
+        assert max(worth(known, crowd)) < 2.0
+    assert ring["c"] - ring["p"] > 0.5
+    assert ring["m"] == pytest.approx(ring["p"] if hidden else ring["c"], abs=0.1)

@@ -6,6 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spiritsafe.detect.wealth import DELTA, log10_allowance, log10_wealth
+from spiritsafe.stats.conformal import Reference
+from spiritsafe.stats.evalues import average
+from spiritsafe.stats.multiple import e_bh
 
 
 @given(st.integers(1, 5000))
@@ -52,3 +55,36 @@ def test_the_allowance_never_grows_with_a_larger_reference_from_thirty_on() -> N
     found = [log10_allowance(n) for n in (30, 60, 100, 500, 1000, 4321, 20_000)]
     assert found == sorted(found, reverse=True)
     assert 0.0 < found[-1] < found[0] < 0.4
+
+
+def copies(rng: np.random.Generator, n: int, detectors: int, company: int) -> np.ndarray:
+    """Scores of accounts that copy one another in companies, detectors alike, heavy in the tail."""
+    own, common = (rng.standard_t(4, (n // company + 1, width)) for width in (detectors, 1))
+    return np.asarray((own + common).repeat(company, axis=0)[:n])
+
+
+def mean_wealth(scores: np.ndarray, known: np.ndarray) -> np.ndarray:
+    each = [log10_wealth(Reference.of(known[:, d]).p(scores[:, d]), len(known)) for d in range(known.shape[1])]
+    return np.array([average(row) for row in np.stack(each, axis=1)])
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.01])
+def test_over_references_honest_accounts_cross_1_over_alpha_as_rarely_as_promised(alpha: float) -> None:
+    """``benchmarks/honest.py`` does the same at full size, also with the watch itself over 60 days."""
+    rng = np.random.default_rng(11)
+    shares = [
+        (mean_wealth(copies(rng, 300, 3, 3), copies(rng, 400, 3, 3)) >= -np.log10(alpha)).mean() for _ in range(60)
+    ]
+    assert np.mean(shares) - 2.0 * np.std(shares) / 60**0.5 <= alpha
+
+
+def test_false_discoveries_keep_under_q_where_everything_depends_on_one_reference() -> None:
+    rng, false, found = np.random.default_rng(12), [], []
+    for _ in range(40):
+        known, scores = copies(rng, 6000, 2, 3), copies(rng, 300, 2, 5)
+        scores[:100] += rng.uniform(5.0, 60.0, (100, 1))
+        rejected = e_bh(mean_wealth(scores, known), 0.05).rejected
+        false.append(rejected[100:].sum() / max(rejected.sum(), 1))
+        found.append(rejected[:100].mean())
+    assert np.mean(false) - 2.0 * np.std(false) / 40**0.5 <= 0.05
+    assert np.mean(found) > 0.3
