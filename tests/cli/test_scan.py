@@ -105,6 +105,44 @@ def test_a_reference_is_made_and_used(run: Run, log: Path, grants: Path, tmp_pat
     assert {a["account_id"] for a in report["accounts"] if a["decision"] == "flag"} == RING
 
 
+def test_partial_results_are_kept_beside_the_reference_or_where_said(
+    run: Run, log: Path, grants: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "reference"
+    run("scan", str(log), "--grants", str(grants), "--save-reference", str(path))
+    once = json.loads(run("scan", str(log), "--reference", str(path), "--json").out)
+    assert list((tmp_path / "reference.partials").iterdir())
+    again = json.loads(run("scan", str(log), "--reference", str(path), "--json", "--workers", "1").out)
+    assert {**again, "seconds": 0} == {**once, "seconds": 0}
+    run("scan", str(log), "--partials", str(tmp_path / "kept"))
+    assert list((tmp_path / "kept").iterdir())
+
+
+def test_wrong_engines_are_refused(run: Run, log: Path) -> None:
+    done = run("scan", str(log), "--engine", "cloud")
+    assert done.code == 2
+    assert "local, ray" in done.err
+    assert run("scan", str(log), "--workers", "0").code == 2
+
+
+def test_what_is_odd_about_a_log_is_said(run: Run, log: Path, tmp_path: Path) -> None:
+    frame = pl.read_parquet(log).head(300).with_columns(exchange_id=pl.lit("e") + pl.int_range(300).cast(pl.String))
+    frame = frame.with_columns(
+        account_id=pl.when(pl.int_range(300) >= 7).then("account_id"),
+        time=pl.when(pl.int_range(300) >= 20).then("time"),
+        prompt=pl.when(pl.int_range(300) < 290).then("prompt"),
+    )
+    frame.write_parquet(tmp_path / "a.parquet")
+    frame.slice(100, 50).write_parquet(tmp_path / "b.parquet")
+    because = json.loads(run("scan", str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet"), "--json").out)["because"]
+    assert because[1:] == [
+        "7 exchanges name no account and were left out",
+        "13 exchanges have no time that can be read",
+        "10 exchanges hold no prompt",
+        "50 exchanges came twice and were counted once",
+    ]
+
+
 @pytest.mark.parametrize("value", ["0", "1", "7"])
 def test_an_fdr_that_is_no_share_is_refused(run: Run, log: Path, value: str) -> None:
     done = run("scan", str(log), "--fdr", value)
