@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spiritsafe.detect.account.elicitation import Elicitation
-from spiritsafe.detect.judge import FromOwnLog, FromReference, Scored, accused, together
-from spiritsafe.detect.types import Measured, Ring
+from spiritsafe.detect.judge import FromOwnLog, FromReference, Scored, accused, pooled, together
+from spiritsafe.detect.types import Basis, Measured, Ring
 from spiritsafe.stats.conformal import Reference, leave_one_out
 from spiritsafe.stats.result import Exact
 
@@ -116,3 +116,54 @@ def test_bystanders_are_not_accused() -> None:
     assert accused(ring(4), [each], rows) == ("a0", "a1")
     assert accused(ring(4), [], rows) == ()
     assert accused(ring(0), [each], rows) == ()
+
+
+def customers_ring(parties: list[list[int]], basis: Basis) -> Ring:
+    return Ring(
+        ring_id="ring-1",
+        accounts=tuple(f"a{i}" for party in parties for i in party),
+        kinds=("rhythm",),
+        links=(),
+        log10_p=-9.0,
+        honest_group=1,
+        because=("they keep step",),
+        basis=basis,
+        customers=tuple(tuple(f"a{i}" for i in party) for party in parties),
+    )
+
+
+@pytest.mark.parametrize("size", [1, 6])
+def test_customers_chosen_without_a_look_at_what_they_ask_win_no_more_than_promised(size: int) -> None:
+    # Accounts of one customer are as dependent as can be: they ask alike.
+    rng = np.random.default_rng(1)
+    worth, crossed = [], 0
+    for _ in range(400):
+        statistic = np.repeat(rng.random(200), size)
+        rows = {f"a{i}": i for i in range(len(statistic))}
+        parties = [list(range(at * size, (at + 1) * size)) for at in range(8)]
+        found = pooled(own_log(statistic), customers_ring(parties, "when"), rows).result
+        worth.append(10.0**found.log10_e)
+        crossed += found.p_value <= 0.05
+    assert np.mean(worth) < 1.2
+    assert crossed / 400 <= 0.05 + 3 * np.sqrt(0.05 / 400)
+
+
+def test_customers_that_all_rank_high_win_the_more_the_more_there_are() -> None:
+    statistic = np.arange(1000) / 1000
+    rows = {f"a{i}": i for i in range(1000)}
+    high = [[999 - 3 * i] for i in range(30)]
+    found = [pooled(own_log(statistic), customers_ring(high[:n], "when"), rows).result.log10_e for n in (3, 10, 30)]
+    assert found == sorted(found)
+    assert found[-1] > 10.0
+
+
+def test_members_found_by_what_they_ask_win_no_more_than_one_of_them_can() -> None:
+    statistic = np.arange(1000) / 1000
+    rows = {f"a{i}": i for i in range(1000)}
+    ring = customers_ring([[999 - i] for i in range(30)], "asked")
+    assert pooled(own_log(statistic), ring, rows).result.log10_e <= np.log10(1000)
+
+
+def own_log(statistic: np.ndarray) -> Scored:
+    n = np.full(statistic.size, 100, dtype=np.int64)
+    return Scored(Elicitation(), Measured(statistic, statistic, n), FromOwnLog(statistic, "x"))

@@ -207,7 +207,7 @@ def _too_many_low(p: FloatArray) -> float:
     times how many there are (Bonferroni).
     """
     k = np.arange(1, len(p) + 1, dtype=np.float64)
-    tails = np.asarray(binomial_upper(k, float(len(p)), p))
+    tails = np.asarray(binomial_upper(k, float(len(p)), np.minimum(p, 1.0 - 1e-12)))
     return min(0.0, float(tails.min()) + math.log10(len(p))) if len(p) else 0.0
 
 
