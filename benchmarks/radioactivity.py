@@ -80,7 +80,7 @@ def size(teacher: Chain, nulls: int, rng: np.random.Generator) -> None:
         for weighing in WEIGHINGS:
             control = other if weighing == "controlled" else None
             found = score(
-                MARK, key, text, subject="null", weighing=weighing, control=control, need=100, decoys=199, seed=i
+                MARK, key, text, subject="null", weighing=weighing, control=control, need=100, decoys=39, seed=i
             )
             exact[weighing].append(found.exact.p_value)
             ranks[weighing].append(found.decoys.p_value)
@@ -90,7 +90,7 @@ def size(teacher: Chain, nulls: int, rng: np.random.Generator) -> None:
             for level in (0.05, 0.01, 0.001):
                 count = sum(p <= level for p in ps)
                 low, high = clopper_pearson(count, nulls, 0.95)
-                cells.append(f"{count / nulls:.4f} [{low:.4f}, {high:.4f}]" if level >= 0.005 or by == "null" else "-")
+                cells.append(f"{count / nulls:.4f} [{low:.4f}, {high:.4f}]" if level == 0.05 or by == "null" else "-")
             print(f"{weighing:<12}{by:<9}" + "".join(f"{cell:>26}" for cell in cells))
 
 

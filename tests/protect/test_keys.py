@@ -118,6 +118,18 @@ def test_a_changed_line_is_named(keyring: Keyring, place: int) -> None:
     assert "commitments.jsonl" in str(caught.value) or "epoch 2" in str(caught.value)
 
 
+def test_a_line_cut_short_by_a_crash_is_not_there_and_is_written_over(keyring: Keyring) -> None:
+    keyring.commit(MARK, NOON)
+    whole = keyring.path.read_bytes()
+    keyring.commit(MARK, NOON)
+    cut = keyring.path.read_bytes()[: len(whole) + 40]
+    keyring.path.write_bytes(cut)
+    assert [each.epoch for each in keyring.epochs()] == [1]
+    keyring.commit("gumbel-k2", NOON)
+    assert keyring.path.read_bytes().startswith(whole)
+    assert [each.mark_id for each in keyring.epochs()] == [f"{MARK}@1", "gumbel-k2@2"]
+
+
 def test_a_root_that_was_exchanged_is_noticed(keyring: Keyring, tmp_path: Path) -> None:
     keyring.commit(MARK)
     root = tmp_path / "keys" / "marks.root"

@@ -122,7 +122,7 @@ class Keyring:
         """
         time = (now or datetime.now(UTC)).astimezone(UTC)
         with self._locked():
-            known, last = self._read()
+            known, last, length = self._read()
             if known and time < known[-1].time:
                 raise UsageError(
                     f"the last commitment is of {known[-1].time.isoformat()}, later than {time.isoformat()}",
@@ -140,7 +140,7 @@ class Keyring:
                 line = msgspec.json.encode(made[-1]) + b"\n"
                 last = hashlib.sha256(line).hexdigest()
                 data += line
-            self._append(data)
+            self._append(length, data)
         return made[-1]
 
     def commitments(self) -> tuple[Commitment, ...]:
@@ -178,27 +178,30 @@ class Keyring:
             )
         return found
 
-    def _read(self) -> tuple[list[Commitment], str]:
-        """The lines, and the digest that the next one must name."""
+    def _read(self) -> tuple[list[Commitment], str, int]:
+        """The lines, the digest that the next one must name, and the bytes they take.
+
+        A last line without its end was cut short by a crash before anybody could have relied on it: it is not there.
+        """
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
-            return [], _FIRST
+            return [], _FIRST, 0
         except OSError as error:
             raise self._trouble(error) from error
         found: list[Commitment] = []
-        last = _FIRST
-        for number, line in enumerate(data.splitlines(keepends=True), 1):
+        last, length = _FIRST, data.rfind(b"\n") + 1
+        for number, line in enumerate(data[:length].splitlines(keepends=True), 1):
             where = f"{self.path}:{number}"
             try:
                 each = msgspec.json.decode(line, type=Commitment)
             except msgspec.DecodeError as error:
                 raise InputError(f"it is no commitment: {error}", where=where, remedy="Restore the file.") from error
-            if each.before != last or not line.endswith(b"\n") or each.version != VERSION:
+            if each.before != last or each.version != VERSION:
                 raise BrokenRecord("it does not follow the line before it", where=where, remedy="Restore the file.")
             found.append(each)
             last = hashlib.sha256(line).hexdigest()
-        return found, last
+        return found, last, length
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -213,9 +216,12 @@ class Keyring:
         finally:
             os.close(fd)
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, length: int, data: bytes) -> None:
         try:
-            with self.path.open("ab") as file:
+            self.path.touch(0o644)
+            with self.path.open("r+b") as file:
+                file.truncate(length)
+                file.seek(length)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

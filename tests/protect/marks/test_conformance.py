@@ -15,7 +15,7 @@ from spiritsafe.protect.marks.types import ChoiceMark, LogitMark, Mark
 from spiritsafe.protect.prf import Words
 from spiritsafe.protect.rehearsal import Chain
 
-NAMES = [*EXAMPLES, "kgw-k2-g0.5-d1.5", "gumbel-k1", "tournament-m8-k1", "choice-n8-k1"]
+NAMES = [*EXAMPLES, "kgw-k2-g0.30078125-d1.5", "gumbel-k1", "tournament-m8-k1", "choice-n8-k1"]
 LOGIT = [name for name in NAMES if isinstance(mark(name), LogitMark)]
 FREE = [name for name in LOGIT if getattr(mark(name), "distortion_free", False)]
 CHOICE = [name for name in NAMES if isinstance(mark(name), ChoiceMark)]

@@ -35,7 +35,7 @@ class Kgw(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"kgw-k{self.k}-g{self.mean:g}-d{self.delta:g}"
+        return f"kgw-k{self.k}-g{self.mean:.10g}-d{self.delta:.10g}"
 
     @property
     def mean(self) -> float:

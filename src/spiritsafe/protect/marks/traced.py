@@ -39,7 +39,7 @@ class Traced(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"traced-k{self.k}-g{self.greens / LEVELS:g}-d{self.delta:g}-m{self.m}"
+        return f"traced-k{self.k}-g{self.greens / LEVELS:.10g}-d{self.delta:.10g}-m{self.m}"
 
     @property
     def mean(self) -> float:
