@@ -61,7 +61,12 @@ def small() -> Size:
 
 
 @pytest.fixture(scope="session")
-def drilled(tmp_path_factory: pytest.TempPathFactory) -> Drilled:
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The tiny model's spec."""
+    return f"hf:{_tiny(tmp_path_factory.mktemp('teacher') / 'tiny')}"
+
+
+@pytest.fixture(scope="session")
+def drilled(tmp_path_factory: pytest.TempPathFactory, teacher: str) -> Drilled:
     """A small drill, played to its end."""
-    teacher = _tiny(tmp_path_factory.mktemp("teacher") / "tiny")
-    return drill(tmp_path_factory.mktemp("drill") / "out", SMALL, 3, teacher=f"hf:{teacher}", quiet=True)
+    return drill(tmp_path_factory.mktemp("drill") / "out", SMALL, 3, teacher=teacher, quiet=True)

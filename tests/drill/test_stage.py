@@ -22,7 +22,7 @@ def test_a_free_port_can_be_bound() -> None:
 
 
 def test_the_gateways_settings_are_ones_it_knows(tmp_path: Path) -> None:
-    made = msgspec.convert(stage.settings(tmp_path, 1234, "smollm2"), Settings, strict=True)
+    made = msgspec.convert(stage.settings(tmp_path, 1234, "smollm2", 0.5), Settings, strict=True)
     assert (made.port, made.teacher) == (1234, "smollm2")
     assert made.trust.proxies == ("127.0.0.1/32",)
     assert made.watch.enabled

@@ -49,6 +49,28 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
         return self.answers > 0 and not self.stray and not self.hindered and not self.problems
 
 
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What the proof came to: the verdict on the ring's student over ``pairs`` of answers, the p-values of it and of
+    the innocent one, the accounts ``named``, and what the bundle's verification found wrong.
+    """
+
+    verdict: str
+    reasons: tuple[str, ...]
+    pairs: int
+    p_value: float | None
+    innocent_p_value: float | None
+    alpha: float
+    named: tuple[str, ...]
+    bundle: str
+    problems: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """The ring's student is convicted, the innocent one is not, and the bundle verifies."""
+        innocent = self.innocent_p_value is not None and self.innocent_p_value > self.alpha
+        return self.verdict == "rejects" and innocent and not self.problems
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it, in counts. ``touched`` are honest accounts that a decision in force hindered, ``judged`` the
     ring members that asked enough to be judged at all.
@@ -70,12 +92,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     record_intact: bool
     seconds: float
     lesson: Lesson
+    proof: Proof | None = None
 
     @property
     def passed(self) -> bool:
         """Every member stopped, nobody honest touched, the licensed tenant served, the record whole."""
         caught = self.members > 0 and self.stopped == self.members
-        return caught and self.touched == 0 and self.record_intact and self.lesson.passed
+        lawful = self.touched == 0 and self.lesson.passed
+        return caught and lawful and self.record_intact and (self.proof is None or self.proof.passed)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -97,6 +121,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         if self.lesson.hindered or self.lesson.stray or not self.lesson.answers:
             said.append("The licensed laboratory was hindered.")
         said += [f"The laboratory's student: {problem}." for problem in self.lesson.problems]
+        if self.proof is not None and not self.proof.passed:
+            said.append(f"The proof failed: {self.proof.verdict}; {'; '.join(self.proof.reasons)}.")
         return tuple(said)
 
 
@@ -233,6 +259,7 @@ def outcome(
     judged: Iterable[str],
     intact: bool,
     lesson: Lesson,
+    proof: Proof | None = None,
 ) -> Outcome:
     """Hold what happened against who everybody was."""
     members = {ids[actor.name] for actor in scenario.actors if actor.kind == RING}
@@ -263,4 +290,5 @@ def outcome(
         record_intact=intact,
         seconds=seconds,
         lesson=lesson,
+        proof=proof,
     )

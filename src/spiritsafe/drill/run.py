@@ -16,7 +16,7 @@ from openai import AsyncOpenAI
 
 from spiritsafe.detect import calibrate
 from spiritsafe.detect import reference as references
-from spiritsafe.drill import laboratory, looks, stage, telling
+from spiritsafe.drill import account, circle, laboratory, looks, stage, telling
 from spiritsafe.drill.account import Outcome
 from spiritsafe.drill.board import Board
 from spiritsafe.drill.crowd import crowd
@@ -75,7 +75,7 @@ def drill(out: Path, size: Size, seed: int, *, teacher: str = TEACHER, quiet: bo
         screen.update(stage="calibrating on a simulated honest crowd")
         reference = _calibrated(data / "reference", size, seed)
         waiting = f"starting the gateway and the model {teacher}"
-        with stage.raised(out, data, teacher, lambda _: screen.update(stage=waiting)) as gateway:
+        with stage.raised(out, data, teacher, lambda _: screen.update(stage=waiting), twinned=size.twinned) as gateway:
             setup = time.monotonic() - started
             board.deadline = max(60.0, min(size.deadline, size.budget - setup))
             began = datetime.now(UTC)
@@ -90,6 +90,8 @@ def drill(out: Path, size: Size, seed: int, *, teacher: str = TEACHER, quiet: bo
         laboratory.graduate(lab, recipe)
         screen.update(stage="verifying the record")
         found = _found(cast, ids, data, teacher, reference, began, seconds, told, lab)
+        if size.twinned > 0:
+            found = _proved(found, out, data, teacher, size, lambda step: screen.update(stage=step))
         outcome = telling.reckon(found)
         screen.update(stage="writing the report")
         path = report.write(telling.affair(found, outcome), out / "report.html")
@@ -115,7 +117,8 @@ def _prepare(out: Path) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         if (out / MARK).exists():
             shutil.rmtree(data, ignore_errors=True)
-            shutil.rmtree(out / laboratory.NAME, ignore_errors=True)
+            for folder in (laboratory.NAME, circle.FOLDER):
+                shutil.rmtree(out / folder, ignore_errors=True)
             for name in WRITTEN:
                 (out / name).unlink(missing_ok=True)
         elif any(out.iterdir()):
@@ -212,6 +215,16 @@ async def _until_over(
 def _enrolled(lab: laboratory.Laboratory, gateway: stage.Stage, teacher: str, size: Size, seed: int) -> Path:
     model = asyncio.run(_model(gateway, lab.secret))
     return laboratory.write_recipe(lab, gateway.url, model, teacher, size, seed)
+
+
+def _proved(
+    found: telling.Found, out: Path, data: Path, teacher: str, size: Size, tell: Callable[[str], None]
+) -> telling.Found:
+    """The same with its proof; where nobody was stopped there is nothing to prove."""
+    if not account.bound(found.decisions, account.STOP):
+        return found
+    proof = circle.close(out / circle.FOLDER, data, teacher, size, found.exchanges, found.decisions, tell)
+    return msgspec.structs.replace(found, proof=proof)
 
 
 async def _model(gateway: stage.Stage, secret: str) -> str:

@@ -44,8 +44,9 @@ class Size(msgspec.Struct, frozen=True):
     ``exchanges`` end it, once the ring has been stopped for ``aftermath`` seconds. ``deadline`` (seconds of play)
     ends it in any case, and ``budget`` (seconds in all) cuts that short on a machine that was slow to begin.
     A laboratory with a grant asks ``lessons`` prompts, keeps ``layers`` of the teacher's layers and trains for
-    ``schooling`` minutes. ``brevity`` is the share of the usual length of answers, ``pace`` of the usual pauses,
-    ``crowd`` how many simulated accounts the detectors are calibrated on.
+    ``schooling`` minutes. ``twinned`` is the share of requests that are answered twice: where it is above 0, what the
+    ring got trains a student for ``epochs``, and the proof is conducted. ``brevity`` is the share of the usual length
+    of answers, ``pace`` of the usual pauses, ``crowd`` how many simulated accounts the detectors are calibrated on.
     """
 
     honest: dict[str, int]
@@ -62,6 +63,8 @@ class Size(msgspec.Struct, frozen=True):
     lessons: int = 40
     layers: int = 12
     schooling: float = 0.75
+    twinned: float = 0.0
+    epochs: float = 3.0
 
 
 QUICK = Size(
@@ -87,6 +90,7 @@ FULL = Size(
     lessons=200,
     layers=20,
     schooling=4.0,
+    twinned=0.6,
 )
 
 

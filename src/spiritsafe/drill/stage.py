@@ -47,7 +47,7 @@ def free_port() -> int:
         return port
 
 
-def settings(data: Path, port: int, teacher: str) -> dict[str, object]:
+def settings(data: Path, port: int, teacher: str, twinned: float) -> dict[str, object]:
     """The gateway's settings for a drill: this machine as the trusted proxy, a watcher that looks often,
     and segments small enough that several are sealed within minutes.
     """
@@ -59,6 +59,7 @@ def settings(data: Path, port: int, teacher: str) -> dict[str, object]:
         "trust": {"proxies": ["127.0.0.1/32"]},
         "record": {"roll_rows": 250},
         "watch": {"every": "2s"},
+        "twins": {"share": twinned},
         "timeouts": {"first_byte": "2m", "idle": "2m"},
     }
 
@@ -76,7 +77,9 @@ def cast_into(scenario: Scenario, data: Path) -> tuple[dict[str, str], dict[str,
 
 
 @contextmanager
-def raised(out: Path, data: Path, teacher: str, waiting: Callable[[float], None]) -> Iterator[Stage]:
+def raised(
+    out: Path, data: Path, teacher: str, waiting: Callable[[float], None], *, twinned: float = 0.0
+) -> Iterator[Stage]:
     """Start ``spiritsafe serve`` on ``data`` and stop it, with all its children, at the end.
 
     ``waiting`` is called with the seconds passed until it is ready. Raises ``ResourceError`` with the
@@ -84,7 +87,7 @@ def raised(out: Path, data: Path, teacher: str, waiting: Callable[[float], None]
     """
     port = free_port()
     config, log = out / "gateway.yaml", out / "gateway.log"
-    config.write_text(json.dumps(settings(data, port, teacher), indent=1), encoding="utf-8")
+    config.write_text(json.dumps(settings(data, port, teacher, twinned), indent=1), encoding="utf-8")
     command = [sys.executable, "-c", "from spiritsafe.cli import main; main()", "serve", "--config", str(config)]
     with log.open("wb") as said:
         process = subprocess.Popen(

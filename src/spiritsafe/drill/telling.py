@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from spiritsafe.drill.account import Lesson, Outcome
+    from spiritsafe.drill.account import Lesson, Outcome, Proof
     from spiritsafe.drill.looks import Look
     from spiritsafe.drill.scenario import Scenario
     from spiritsafe.record.exchange import Exchange
@@ -38,6 +38,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     looks: tuple[Look, ...]
     verification: Verification
     lesson: Lesson
+    proof: Proof | None = None
     answered: int
     fdr: float
     reference: str
@@ -59,6 +60,7 @@ def reckon(found: Found) -> Outcome:
         judged=found.looks[-1].wealth,
         intact=found.verification.verdict == "intact" and _complete(found),
         lesson=found.lesson,
+        proof=found.proof,
     )
 
 
@@ -223,7 +225,32 @@ def _checks(found: Found) -> tuple[Check, ...]:
             not found.lesson.problems,
             "; ".join(found.lesson.problems) or _retained(found.lesson),
         ),
+        *_proof_checks(found.proof),
     )
+
+
+def _proof_checks(proof: Proof | None) -> tuple[Check, ...]:
+    """What the proof showed, where one was conducted."""
+    if proof is None:
+        return ()
+    p, innocent = (_p(value) for value in (proof.p_value, proof.innocent_p_value))
+    named = f"; accounts named: {len(proof.named)}" if proof.named else ""
+    return (
+        Check(
+            "A student trained on what the ring got is convicted, an innocent one is not",
+            proof.passed,
+            f"{proof.verdict}: p {p} over {proof.pairs} pairs of answers, the innocent one {innocent}{named}",
+        ),
+        Check(
+            "The bundle of the proof verifies, every number computed again",
+            not proof.problems,
+            "; ".join(proof.problems) or proof.bundle,
+        ),
+    )
+
+
+def _p(value: float | None) -> str:
+    return "not given" if value is None else f"{value:.2g}"
 
 
 def _retained(lesson: Lesson) -> str:
