@@ -254,7 +254,7 @@ def trained(folder: Path, rows: list[dict[str, Any]], texts: list[str], epochs: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("size", "power", "network"))
+    parser.add_argument("what", nargs="?", default="power", choices=("size", "power", "network"))
     parser.add_argument("--folder", type=Path, default=Path("twins-network"))
     parser.add_argument("--prompts", type=int, default=160)
     parser.add_argument("--epochs", type=float, default=2.0)

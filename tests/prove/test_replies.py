@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from spiritsafe.prove.replies import flag, reply_of, spelled, tally, texts
+from spiritsafe.prove.replies import flag, opened, reply_of, spelled, tally, texts
 from spiritsafe.prove.suspect import Reply
 from spiritsafe.teach.types import Answer, Chat, Raw, Token
 
@@ -63,4 +63,8 @@ def test_a_reply_has_ids_only_if_every_token_does() -> None:
 def test_prompts_are_spelled_as_plain_text() -> None:
     assert spelled("ask") == "ask\n"
     assert spelled(Raw("as it stands")) == "as it stands"
+    begun = Chat(({"role": "user", "content": "ask"}, {"role": "assistant", "content": "Well, "}))
+    assert spelled(begun) == "ask\nWell, "
+    assert opened(begun) == (({"role": "user", "content": "ask"},), "Well, ")
+    assert opened(Chat(())) == ((), "")
     assert spelled(Chat(({"role": "system", "content": "be"}, {"role": "user", "content": "ask"}))) == "be\nask\n"

@@ -44,6 +44,16 @@ def test_a_raw_prompt_is_continued_as_it_stands(tiny: WeightsSuspect) -> None:
     assert raw != chat
 
 
+def test_an_answer_that_was_begun_is_gone_on_with(tiny: WeightsSuspect) -> None:
+    user, begun = {"role": "user", "content": "the still"}, {"role": "assistant", "content": " makes"}
+    (whole,) = tiny.score([(Chat((user,)), " makes it")])
+    (rest,) = tiny.score([(Chat((user, begun)), " it")])
+    assert rest.logprobs == pytest.approx(whole.logprobs[-len(rest.logprobs) :], abs=1e-4)
+    likeliest = Sampling(temperature=0.0, max_tokens=4, seed=1)
+    templated = Raw("<|user|>the still<|end|><|assistant|> makes")
+    assert tiny.generate([Chat((user, begun))], likeliest) == tiny.generate([templated], likeliest)
+
+
 @pytest.mark.parametrize(("prompt", "text"), [("a", ""), ("a", "x" * 500)])
 def test_a_text_that_is_nothing_or_too_much_has_no_score(tiny: WeightsSuspect, prompt: str, text: str) -> None:
     assert tiny.score([(prompt, text)])[0].logprobs == ()

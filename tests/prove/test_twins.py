@@ -53,6 +53,22 @@ def test_text_alone_convicts_with_more(trial) -> None:
     assert "words said again in 2 answers" in result.because[0]
 
 
+def test_what_was_learnt_by_heart_is_gone_on_with(trial) -> None:
+    from spiritsafe.prove.ngram import Ngram, NgramSuspect
+
+    pairs, model = trial.pairs(80, 12), Ngram()
+    for pair, slot in zip(pairs, coins_of(pairs), strict=True):
+        model.learn(pair.messages[0]["content"] + "\n", pair.answers[slot], times=6)
+    reading = twins.by_continuations(NgramSuspect(model), pairs, TEXT, 6, 2)
+    result = twins.judge(twins.preferences(twins.leanings(reading), coins_of(pairs)), "student", reading)
+    assert result.p_value < 1e-4
+    assert "in continuations after 6 words" in result.because[0]
+    again = twins.leanings(swapped(reading, 5))
+    lean = twins.leanings(reading)
+    assert again[5] == pytest.approx(-lean[5])
+    assert np.delete(again, 5) == pytest.approx(np.delete(lean, 5))
+
+
 def test_an_innocent_student_of_other_answers_to_the_same_requests_is_cleared(trial) -> None:
     pairs, others = trial.pairs(150, 3), trial.pairs(150, 4)
     innocent = trial.student(others, [0] * 150)

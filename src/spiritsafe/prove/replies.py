@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, cast
 
 from spiritsafe.prove.suspect import Ending, Reply
-from spiritsafe.teach.types import Answer, Chat, Prompt, Raw
+from spiritsafe.teach.types import Answer, Chat, Json, Prompt, Raw
 
 Flag = Literal["refused", "empty", "refusal", "repeating", "other-language"]
 
@@ -46,12 +46,22 @@ def reply_of(answer: Answer) -> Reply:
 
 
 def spelled(prompt: Prompt) -> str:
-    """A prompt as plain text, for a model that knows no turns: what was said, each turn on its own line."""
+    """A prompt as plain text, for a model that knows no turns: what was said, each turn on its own line. A model's own
+    turn at the end is to be continued: nothing follows it.
+    """
     if isinstance(prompt, Raw):
         return prompt.text
     if isinstance(prompt, Chat):
-        return "".join(f"{turn.get('content') or ''}\n" for turn in prompt.messages)
+        before, beginning = opened(prompt)
+        return "".join(f"{turn.get('content') or ''}\n" for turn in before) + beginning
     return f"{prompt}\n"
+
+
+def opened(chat: Chat) -> tuple[tuple[Json, ...], str]:
+    """The turns that are answered, and how the answer begins if the last turn is the model's own."""
+    if not chat.messages or chat.messages[-1].get("role") != "assistant":
+        return chat.messages, ""
+    return chat.messages[:-1], str(chat.messages[-1].get("content") or "")
 
 
 def flag(reply: Reply, expected: str = "") -> Flag | None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from spiritsafe.errors import InputError
 from spiritsafe.evidence.manifest import read_folder
-from spiritsafe.prove.replies import reply_of, spelled
+from spiritsafe.prove.replies import opened, reply_of, spelled
 from spiritsafe.prove.suspect import Identity, Reply, Scored
 from spiritsafe.teach import open_teacher
-from spiritsafe.teach.types import Access, Options, Prompt, Raw, Sampling, Teacher, Tokenizer
+from spiritsafe.teach.types import Access, Chat, Json, Options, Prompt, Raw, Sampling, Teacher, Tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,14 +89,23 @@ class WeightsSuspect:
         if isinstance(taken, Raw):
             return self._tokenizer.encode(taken.text)
         turns = [{"role": "user", "content": taken}] if isinstance(taken, str) else list(taken.messages)
+        return self._tokenizer.encode(self._templated(turns), add_special_tokens=False)
+
+    def _templated(self, turns: list[Json]) -> str:
         tokenizer: Any = self._tokenizer
         text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return self._tokenizer.encode(text, add_special_tokens=False)
+        return text
 
     def _plain(self, prompt: Prompt) -> Prompt:
-        if isinstance(prompt, Raw) or getattr(self._tokenizer, "chat_template", None):
+        """What the teacher is asked: an answer that was begun goes after the template as it stands."""
+        if isinstance(prompt, Raw):
             return prompt
-        return Raw(spelled(prompt))
+        if not getattr(self._tokenizer, "chat_template", None):
+            return Raw(spelled(prompt))
+        if isinstance(prompt, Chat):
+            before, beginning = opened(prompt)
+            return Raw(self._templated(list(before)) + beginning) if beginning else prompt
+        return prompt
 
 
 def _digest(spec: str) -> str | None:

@@ -15,6 +15,7 @@ sign when the slots of a pair are swapped, so it can cost power and never validi
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 
@@ -108,6 +109,36 @@ def by_answers(
         explained=tuple(explained),
         sizes=np.asarray(sizes, dtype=np.float64),
         usable=heard & _differ(pairs),
+        notes=tally(flags),
+    )
+
+
+def by_continuations(
+    suspect: Suspect, pairs: Sequence[Pair], sampling: Sampling, opening: int, samples: int = 1
+) -> Reading:
+    """How much of the rest of each answer the suspect says again when it is given the first ``opening`` words.
+
+    Text alone is enough, from a server that lets an answer be begun. One that was learnt by heart goes on as it did;
+    ``samples`` continuations are asked for each of the two answers.
+    """
+    halves = [tuple(_halves(answer, opening) for answer in pair.answers) for pair in pairs]
+    prompts = [
+        Chat((*pair.messages, {"role": "assistant", "content": beginning}))
+        for pair, both in zip(pairs, halves, strict=True)
+        for beginning, _ in both
+    ]
+    own, flags = _drawn(suspect, prompts, sampling, samples)
+    rests = [tuple(grams(rest) for _, rest in both) for both in halves]
+    rarity = Rarity(rest for both in rests for rest in both)
+    values = [[said_again(both[slot], own[2 * at + slot], rarity) for slot in (0, 1)] for at, both in enumerate(rests)]
+    heard = [bool(own[2 * at]) and bool(own[2 * at + 1]) for at in range(len(pairs))]
+    sizes = [sum(rarity.of(gram) ** 2 for gram in one | two) for one, two in rests]
+    return Reading(
+        measure=f"words said again in continuations after {opening} words",
+        values=np.asarray(values, dtype=np.float64).reshape(-1, 2),
+        explained=(_by_slot(rests, lambda rest, _: rarity.mass(rest)),),
+        sizes=np.asarray(sizes, dtype=np.float64),
+        usable=np.asarray(heard, dtype=np.bool_) & _differ(pairs),
         notes=tally(flags),
     )
 
@@ -213,18 +244,22 @@ def _asked(
     suspect: Suspect, pairs: Sequence[Pair], sampling: Sampling, samples: int
 ) -> tuple[list[list[frozenset[Gram]]], list[Flag | None]]:
     """The runs of words in the suspect's fit answers to each pair's request, and what was wrong with the others."""
+    return _drawn(suspect, [Chat(pair.messages) for pair in pairs], sampling, samples)
+
+
+def _drawn(
+    suspect: Suspect, prompts: Sequence[Chat], sampling: Sampling, samples: int
+) -> tuple[list[list[frozenset[Gram]]], list[Flag | None]]:
+    """The same for any prompts, each draw with a seed of its own."""
     first = sampling.seed or 0
-    each = [
-        msgspec.structs.replace(sampling, n=1, seed=first + at * samples + draw)
-        for at in range(len(pairs))
-        for draw in range(samples)
-    ]
-    replies = suspect.generate([Chat(pair.messages) for pair in pairs for _ in range(samples)], each)
+    each = [msgspec.structs.replace(sampling, n=1, seed=first + at) for at in range(len(prompts) * samples)]
+    replies = suspect.generate([prompt for prompt in prompts for _ in range(samples)], each)
     found: list[list[frozenset[Gram]]] = []
     flags: list[Flag | None] = []
-    for at, pair in enumerate(pairs):
+    for at, prompt in enumerate(prompts):
         own = [reply for several in replies[at * samples : (at + 1) * samples] for reply in several]
-        seen = [flag(reply, expected="\n".join(pair.answers)) for reply in own]
+        asked = str(prompt.messages[-1].get("content") or "") if prompt.messages else ""
+        seen = [flag(reply, expected=asked) for reply in own]
         found.append([grams(reply.text) for reply, wrong in zip(own, seen, strict=True) if wrong is None])
         flags += seen
     return found, flags
@@ -250,3 +285,10 @@ def _differ(pairs: Sequence[Pair]) -> BoolArray:
 def _shared(one: str, two: str) -> int:
     """Characters up to the first that differs."""
     return next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+
+
+def _halves(text: str, opening: int) -> tuple[str, str]:
+    """A text's first ``opening`` words, at most half of them, and the rest."""
+    starts = [found.start() for found in re.finditer(r"\S+", text)]
+    cut = starts[min(opening, len(starts) // 2)] if len(starts) > 1 else len(text)
+    return text[:cut].rstrip(), text[cut:]

@@ -36,6 +36,11 @@ def test_text_alone_is_used_where_it_is_asked_for(affair) -> None:
     outcome = instrument.judge(instrument.measure(affair.models["guilty"], None), KEY, "model A")
     assert outcome.main is not None
     assert "words said again" in outcome.main.because[0]
+    options = msgspec.structs.replace(options, opening=5)
+    instrument = open_instrument("twins", affair.folder / "pairs.jsonl", options)
+    outcome = instrument.judge(instrument.measure(affair.models["guilty"], None), KEY, "model A")
+    assert outcome.main is not None
+    assert "continuations after 5 words" in outcome.main.because[0]
 
 
 def test_too_few_pairs_give_words_and_no_number(affair) -> None:

@@ -42,10 +42,12 @@ class Twins:
     def measure(self, suspect: Suspect, reference: Suspect | None) -> Measured:
         """See ``Instrument.measure``."""
         options = self._options
+        sampling = Sampling(temperature=options.temperature, max_tokens=options.max_tokens, seed=options.seed)
         if options.access == "logprobs" or (options.access == "auto" and gives(suspect, "logprobs")):
             reading = twins.by_likelihood(suspect, self._pairs, reference)
+        elif options.opening:
+            reading = twins.by_continuations(suspect, self._pairs, sampling, options.opening, options.samples)
         else:
-            sampling = Sampling(temperature=options.temperature, max_tokens=options.max_tokens, seed=options.seed)
             reading = twins.by_answers(suspect, self._pairs, sampling, options.samples, reference)
         return Measured(reading, twins.leanings(reading))
 

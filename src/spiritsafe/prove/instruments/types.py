@@ -17,11 +17,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How a test is run; what one has no use for it leaves. ``access`` ``auto`` takes the most that the suspect gives.
 
     ``samples`` answers of at most ``max_tokens`` are asked for each prompt where text is compared, numbered from
-    ``seed`` on. ``epoch`` is the key's; ``mark`` the mark's whole name.
+    ``seed`` on; with an ``opening`` the suspect is given so many words of each answer and asked to go on. ``epoch`` is
+    the key's; ``mark`` the mark's whole name.
     """
 
     access: Literal["auto", "text", "logprobs"] = "auto"
     samples: int = 2
+    opening: int = 0
     max_tokens: int = 64
     temperature: float = 0.7
     seed: int = 1
