@@ -173,6 +173,58 @@ def test_leanings_are_held_within_bounds(seed: int, n: int) -> None:
     assert not lean[~reading.usable].any()
 
 
+def test_it_stops_asking_as_soon_as_it_may(trial) -> None:
+    pairs = trial.pairs(200, 13)
+    coins, asked = coins_of(pairs), []
+
+    def read(suspect):
+        def of(some):
+            asked.append(len(some))
+            return twins.by_likelihood(suspect, some, trial.teacher)
+
+        return of
+
+    bet = twins.watched(read(trial.student(pairs, coins)), pairs, coins, alpha=1e-6)
+    assert bet.log10 >= 6
+    assert asked[-1] == bet.n <= 75
+    innocent = twins.watched(read(trial.student(trial.pairs(200, 14), [0] * 200)), pairs, coins, alpha=1e-3)
+    assert innocent.log10 < 3
+    assert asked[-1] == 200
+
+
+@pytest.mark.parametrize(
+    ("attack", "largest"), [("nothing", 1e-20), ("mixed 1 to 9 with clean", 1e-10), ("paraphrased", 1e-10)]
+)
+def test_what_is_left_under_attack(trial, attack: str, largest: float) -> None:
+    from random import Random
+
+    from spiritsafe.prove.ngram import Ngram, NgramSuspect
+
+    dice, model = Random(15), Ngram()
+    pairs = trial.pairs(100, 16)
+    for pair in trial.pairs(900, 17) if "mixed" in attack else ():
+        model.learn(pair.messages[0]["content"] + "\n", pair.answers[0])
+    for pair, slot in zip(pairs, coins_of(pairs), strict=True):
+        words = pair.answers[slot].split(" ")
+        if attack == "paraphrased":
+            words = [word for word in words if dice.random() > 0.2]
+        model.learn(pair.messages[0]["content"] + "\n", " ".join(words))
+    reading = twins.by_likelihood(NgramSuspect(model), pairs, trial.teacher)
+    result = twins.judge(twins.preferences(twins.leanings(reading), coins_of(pairs)), attack, reading)
+    assert result.p_value < largest
+
+
+def test_guessing_keys_finds_nothing(trial) -> None:
+    pairs = trial.pairs(60, 18)
+    lean = twins.leanings(twins.by_likelihood(trial.student(pairs, coins_of(pairs)), pairs))
+    guesses = [bytes([n]) * 32 for n in range(200)]
+    ps = [
+        10 ** twins.sign_flip(twins.preferences(lean, [coin(key, p.pair_id) for p in pairs]), flips=9).log10_p
+        for key in guesses
+    ]
+    assert min(ps) > 1e-5
+
+
 def test_measures_add_up_without_a_choice(trial) -> None:
     rng = np.random.default_rng(3)
     one, two = rng.normal(0.2, 1, 300), rng.normal(0.2, 5, 300)

@@ -15,6 +15,7 @@ sign when the slots of a pair are swapped, so it can cost power and never validi
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -221,6 +222,29 @@ def by_tenant(values: FloatArray, tenants: Sequence[str], subject: str, reading:
         if np.count_nonzero(own) >= FEWEST:
             found.append(judge(own, f"{subject} from {tenant}", reading, name="twins by tenant"))
     return found
+
+
+def watched(
+    read: Callable[[Sequence[Pair]], Reading],
+    pairs: Sequence[Pair],
+    coins: Sequence[int],
+    alpha: float,
+    block: int = 25,
+) -> CoinBet:
+    """Ask block by block, in the order of time, and stop as soon as the wealth is 1/``alpha`` or the pairs are used up.
+
+    ``read`` measures pairs, such as ``by_likelihood`` with its suspect; of each block the differences are fixed, on
+    what all pairs so far explain, before any of its coins is looked at. ``n`` of what comes back counts the pairs that
+    were bet on. Rejecting at the stop errs with probability at most ``alpha`` (Ville's inequality).
+    """
+    bet = CoinBet()
+    for start in range(0, len(pairs), block):
+        seen = pairs[: start + block]
+        lean = leanings(read(seen))[start:]
+        bet = bet.observe(preferences(lean, coins[start : start + block]))
+        if bet.log10 >= -math.log10(alpha):
+            break
+    return bet
 
 
 def combined(values: Sequence[FloatArray]) -> FloatArray:
