@@ -56,6 +56,7 @@ def test_it_says_what_it_is(detector: AccountDetector) -> None:
     assert detector.null.startswith("this account")
     assert detector.family in ("asked", "phrased", "when", "drawn")
     assert "37" in detector.words(0.5, 37)
+    assert "clear it" in detector.clears
 
 
 def test_its_name_is_its_own(detector: AccountDetector) -> None:

@@ -295,19 +295,118 @@ def test_alone_a_log_finds_its_ring(
     assert max(wealth(f) for f in others) < 2.0
 
 
-def test_clocks_that_are_wrong_and_events_that_come_twice_do_no_harm(
-    reference: Reference, honest: Callable[..., list[Any]], batch_of: Callable[..., Batch]
-) -> None:
-    batch = batch_of(honest(10, seed=3))
+def changed(batch: Batch, **columns: np.ndarray) -> Batch:
+    return Batch(**{**batch.__dict__, **columns})
+
+
+def nothing_known(batch: Batch) -> list[Batch]:
+    """Every column null that may be: no time, no card, network, program or system prompt."""
+    return [changed(batch, seconds=np.full(len(batch), np.nan), shared=np.zeros_like(batch.shared))]
+
+
+def clocks_wrong(batch: Batch) -> list[Batch]:
+    """One exchange in seven without a time, one in eleven in 1970, one in thirteen years ahead."""
     seconds = batch.seconds.copy()
-    seconds[::7] = np.nan
-    seconds[::11] = 0.0
-    odd = Batch(**{**batch.__dict__, "seconds": seconds})
-    watch = Watch(reference)
-    for part in (odd, odd):
+    seconds[::7], seconds[::11], seconds[::13] = np.nan, 0.0, 4e9
+    return [changed(batch, seconds=seconds)]
+
+
+def out_of_order_and_twice(batch: Batch) -> list[Batch]:
+    order = np.random.default_rng(1).permutation(len(batch))
+    names = ("owner", "seconds", "prompt", "shared", "model")
+    mixed = changed(batch, **{name: getattr(batch, name)[order] for name in names})
+    return [*parts(mixed, 5), batch]
+
+
+def half_the_prompts_empty(batch: Batch) -> list[Batch]:
+    prompt = batch.prompt.copy()
+    prompt[::2] = -1
+    return [changed(batch, prompt=prompt)]
+
+
+def untouched(batch: Batch) -> list[Batch]:
+    return [batch]
+
+
+@pytest.mark.parametrize(
+    ("disturb", "least"),
+    [
+        # How many orders of magnitude of evidence are left of what an undisturbed log gives (about 6).
+        (untouched, 5.0),
+        (clocks_wrong, 5.0),
+        (out_of_order_and_twice, 5.0),
+        (half_the_prompts_empty, 3.0),
+        (nothing_known, -9.0),
+    ],
+)
+def test_bad_input_costs_evidence_and_accuses_nobody(
+    ring: Callable[..., list[Any]],
+    honest: Callable[..., list[Any]],
+    batch_of: Callable[..., Batch],
+    disturb: Callable[[Batch], list[Batch]],
+    least: float,
+) -> None:
+    watch = Watch()
+    for part in disturb(batch_of([*ring(40), *honest(300, seed=5)], seed=2)):
         watch.learn_batch(part)
-    watch.evaluate()
-    assert len(watch.tenants) == 10
+    found = watch.evaluate_alone(notable=-9.0)
+    caught = max((wealth(f) for f in rings_of(found)), default=-9.0)
+    assert caught >= least
+    assert max(wealth(f) for f in found.findings if not f.subject.startswith("ring-")) < 2.0
+    assert len(watch.tenants) == 340
+
+
+def test_a_tenant_that_is_most_of_all_traffic_hides_no_ring_and_is_not_accused(
+    actor: type[Any],
+    centres: Callable[..., np.ndarray],
+    ring: Callable[..., list[Any]],
+    honest: Callable[..., list[Any]],
+    batch_of: Callable[..., Batch],
+) -> None:
+    others = [*ring(40), *honest(300, seed=5)]
+    giant = actor("giant", centres(6, 7)[0], 2 * sum(each.n for each in others), {"payment": "giant"}, 0.02)
+    watch = Watch()
+    watch.learn_batch(batch_of([*others, giant], seed=2))
+    found = watch.evaluate_alone(notable=-9.0)
+    assert max(wealth(f) for f in rings_of(found)) > 4.0
+    assert wealth(of(found, "giant")) < 1.0
+
+
+def test_an_account_with_one_exchange_is_counted_and_nothing_is_said_of_it(
+    actor: type[Any],
+    centres: Callable[..., np.ndarray],
+    honest: Callable[..., list[Any]],
+    batch_of: Callable[..., Batch],
+) -> None:
+    watch = Watch()
+    watch.learn_batch(batch_of([actor("once", centres(1, 9)[0], 1), *honest(60, seed=5)], seed=2))
+    found = watch.evaluate_alone(notable=-9.0)
+    assert "once" not in {f.subject for f in found.findings}
+    assert found.tested >= 61
+
+
+def test_texts_of_every_kind_are_read() -> None:
+    tongues = (
+        "Wie spät ist es? | ¿Qué hora es? | Quelle heure est-il ? | Che ore sono? | Que horas são? | "
+        "Hoe laat is het? | Vad är klockan? | Która godzina? | Saat kaç? | Который час? | Котра година? | "
+        "Колко е часът? | Колико је сати? | Koliko je sati? | Kolik je hodin? | Koľko je hodín? | "
+        "Hány óra van? | Cât e ceasul? | Τι ώρα είναι; | Paljonko kello on? | Mis kell on? | "
+        "Cik ir pulkstenis? | Kiek valandų? | Hvað er klukkan? | Hva er klokka? | Hvad er klokken? | "
+        "Cén t-am é? | كم الساعة؟ | מה השעה? | ساعت چند است؟ | کیا وقت ہوا ہے؟ | क्या बजा है? | "
+        "কয়টা বাজে? | நேரம் என்ன? | సమయం ఎంత? | กี่โมงแล้ว | Mấy giờ rồi? | Jam berapa? | 几点了？ | 何時ですか？ | "
+        "몇 시예요? | რომელი საათია? | Saa ngapi?"
+    ).split(" | ")
+    odd = ["", " ", "\x00", "\ud800", "\udfff \ud800", "x" * 1_000_000, "word " * 200_000, "😀" * 50, "0", "\u202eabc"]
+    watch = Watch()
+    for account in ("a", "b", "c"):
+        held = [
+            Exchange(exchange_id=f"{account}{i}", time=MADE, account_id=account, messages=(Message("user", text),))
+            for i, text in enumerate([*tongues, *odd])
+        ]
+        watch.learn(held)
+    assert watch.tenants["a"].exchanges == len(tongues) + len(odd)
+    found = watch.evaluate_alone(notable=-9.0)
+    assert all(np.isfinite(e.result.statistic) for f in found.findings for e in f.evidence)
 
 
 def test_no_accounts_no_findings(reference: Reference) -> None:

@@ -200,8 +200,11 @@ def _report(scanned: Scanned, permits: Sequence[Grant], rules: Rules, reference:
     for subject in sorted(strongest, key=lambda s: (verdicts[s] == "flag", wealth[s])):
         covering.update(dict.fromkeys(strongest[subject].accounts, subject))
     held = {grant.account_id: grant for grant in permits}
+    own = {(finding.subject, name): why for finding in found for name, why in finding.reasons.items()}
     return ScanReport(
-        accounts=[_account(name, covering.get(name), wealth, verdicts, strongest, held) for name in scanned.accounts],
+        accounts=[
+            _account(name, covering.get(name), wealth, verdicts, strongest, held, own) for name in scanned.accounts
+        ],
         rings=[
             _ring(finding, strongest[finding.subject], verdicts[finding.subject], wealth[finding.subject])
             for finding in found
@@ -230,11 +233,13 @@ def _account(
     verdicts: dict[str, Verdict],
     decisions: dict[str, Decision],
     held: dict[str, Grant],
+    own: dict[tuple[str, str], str],
 ) -> AccountLine:
     if subject is None:
         because = [f"holds grant {held[name].grant_id}: what it covers was not looked at"] if name in held else []
         return AccountLine(account_id=name, decision="clear", log10_e=_rounded(wealth.get(name)), because=because)
     within = [] if subject == name else [f"with {len(decisions[subject].accounts) - 1} others in {subject}"]
+    within += [own[subject, name]] if (subject, name) in own else []
     return AccountLine(
         account_id=name,
         decision=verdicts[subject],

@@ -116,7 +116,7 @@ class Scored:
                 unit="distinct prompts",
                 effect=effect,
                 method=method,
-                because=(self.detector.words(effect, prompts), rank),
+                because=(self.detector.words(effect, prompts), rank, self.detector.clears),
             ),
         )
 
@@ -150,6 +150,7 @@ class Scored:
                 because=(
                     f"of {len(rows)} members the one in the middle: {words}",
                     f"half of them rank among the top {np.median(p):.2%} of {n} reference accounts",
+                    self.detector.clears,
                 ),
             ),
         )
@@ -197,6 +198,7 @@ def pooled(scored: Scored, ring: Ring, rows: Mapping[str, int]) -> Evidence:
             because=(
                 f"of {len(at)} members the one in the middle: {words}",
                 f"half of them rank among the top {np.median(p):.2%} of {n} other accounts",
+                detector.clears,
             ),
         ),
     )

@@ -76,6 +76,7 @@ class AccountDetector(Protocol):
 
     ``features`` looks at each prompt alone, ``Tracker`` adds them up, ``measure`` compares. Only a tracker's
     ``learn`` changes anything. A detector with ``every_prompt`` is shown repetitions too, the others each prompt once.
+    ``clears`` says what would explain a high statistic.
     """
 
     name: str
@@ -85,6 +86,7 @@ class AccountDetector(Protocol):
     parts: frozenset[Part]
     needs_peers: bool
     every_prompt: bool
+    clears: str
 
     def features(self, sketches: SketchColumns) -> Rows:
         """Features of each text [n, width], whatever stands beside it."""

@@ -38,6 +38,7 @@ class Coverage:
     parts: frozenset[Part] = frozenset()
     needs_peers = False
     every_prompt = True
+    clears = "a stock of its own to work through once, such as documents or tickets, would clear it"
 
     def features(self, sketches: SketchColumns) -> Rows:
         """The core of each text [n, 3], 22 bits a column, which float32 holds exactly."""

@@ -41,6 +41,7 @@ class Elicitation:
     parts: frozenset[Part] = frozenset({"ngrams"})
     needs_peers = False
     every_prompt = False
+    clears = "a product that needs reasoning, grades or records in its answers would clear it"
 
     def features(self, sketches: SketchColumns) -> Rows:
         """The chance of each text [n, 1], in [0, 1]."""

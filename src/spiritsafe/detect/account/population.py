@@ -41,6 +41,7 @@ class Population:
     parts: frozenset[Part] = frozenset({"embedding"})
     needs_peers = True
     every_prompt = False
+    clears = "honest customers of its kind in the reference would clear it, or its word on what it is for, once checked"
 
     def features(self, sketches: SketchColumns) -> Rows:
         """The static embedding of each text, of length 1 (or 0 for a text without words)."""
