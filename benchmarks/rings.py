@@ -4,8 +4,8 @@
     python benchmarks/rings.py --seeds 1 --rings hidden:60:gsm8k_train:0.8:3 --benign kinds.json --no-grants
 
 builds each log with traffic.py, scans it with the shipped policy and no reference, scores it with score.py and prints
-a table of false positives by kind (95% Wilson interval over all seeds together) and of each ring. --stop N scans the
-first day, the first two days and so on besides, and prints how many exchanges each ring got out before it was flagged.
+a table of false positives by kind (95% Wilson interval over all seeds together) and of each ring. --stop N also lets
+the log grow day by day, looks every N days, and prints what each ring had got out by the time it was flagged.
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
-from datetime import timedelta
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from spiritsafe.cli.scan import read_grants
+from spiritsafe.detect.features import from_frame
+from spiritsafe.detect.online import Watch
+from spiritsafe.policy.decide import accuses, decide
+from spiritsafe.policy.rules import default
 from spiritsafe.stats.intervals import wilson
 
 Score = dict[str, Any]
@@ -37,7 +43,7 @@ def main() -> None:
     parser.add_argument("--rings", nargs="*")
     parser.add_argument("--benign")
     parser.add_argument("--no-grants", action="store_true", help="leave out what accounts under a grant asked")
-    parser.add_argument("--stop", type=int, default=0, help="days after which to scan besides, one after the other")
+    parser.add_argument("--stop", type=int, default=0, help="look after every so many days, too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = given.work or Path(folder)
@@ -46,9 +52,10 @@ def main() -> None:
             log = build(given, work / f"s{seed}", seed)
             scores.append(scored(given, log, "traffic"))
             print(line(seed, scores[-1]), flush=True)
-            for day in range(1, given.stop + 1):
-                print(stopped(given, log, day), flush=True)
-    print(table(scores))
+            if given.stop:
+                for told in stopping(given, log):
+                    print(told, flush=True)
+        print(table(scores))
 
 
 def build(given: argparse.Namespace, folder: Path, seed: int) -> Path:
@@ -96,19 +103,28 @@ def line(seed: int, score: Score) -> str:
     return f"seed {seed}: honest {wrong['flagged']}/{wrong['of']}  {rings}  {score['seconds']:.0f} s"
 
 
-def stopped(given: argparse.Namespace, folder: Path, day: int) -> str:
-    """Which part of each ring is flagged when a log ends after some days, and what the ring got out by then."""
-    frame = pl.read_parquet(folder / "traffic.parquet")
-    begun = frame.get_column("time").min()
-    assert begun is not None
-    early = frame.filter(pl.col("time") < begun + timedelta(days=day))  # type: ignore[operator]
-    early.write_parquet(folder / "early.parquet")
-    score = scored(given, folder, "early")
+def stopping(given: argparse.Namespace, folder: Path) -> Iterator[str]:
+    """As the log grows day by day: which part of each ring is flagged, and what the ring had got out by then."""
+    held = read_grants(folder / "grants.json")
+    granted = pl.col("account_id").is_in([grant.account_id for grant in held])
     truth = json.loads((folder / "labels.json").read_text())["accounts"]
-    members = pl.DataFrame({"account_id": list(truth), "ring": list(truth.values())})
-    sent = dict(early.join(members, on="account_id").group_by("ring").len().iter_rows())
-    parts = (f"{n} {ring['flagged']:.2f} after {sent.get(f'ring:{n}', 0):,}" for n, ring in score["rings"].items())
-    return f"  {day} days: honest {score['false_positive_rate']['flagged']}  " + "  ".join(parts)
+    frame = pl.read_parquet(folder / "traffic.parquet").sort("time")
+    day = ((pl.col("time") - pl.col("time").min()).dt.total_days() + 1).alias("day")
+    watch, rules, sent = Watch(), default(), Counter[str]()
+    for (number,), part in frame.with_columns(day).partition_by("day", as_dict=True, maintain_order=True).items():
+        watch.learn_batch(from_frame(part.filter(~granted), watch.parts))
+        watch.learn_permitted(from_frame(part.filter(granted), frozenset()))
+        sent.update(truth[name] for name in part.get_column("account_id").to_list())
+        if int(number) % given.stop:
+            continue
+        found = watch.evaluate_alone(notable=float("-inf"))
+        decided = decide(found.findings, held, rules, datetime.now(UTC), tested=found.tested)
+        flagged = Counter(truth[name] for name in {a for d in decided if accuses(d.action, rules) for a in d.accounts})
+        of = Counter(truth.values())
+        rings = (kind for kind in of if kind.startswith("ring:"))
+        words = "  ".join(f"{k[5:]} {flagged[k] / of[k]:.2f} after {sent[k]:,}" for k in rings)
+        honest = sum(count for kind, count in flagged.items() if not kind.startswith("ring:"))
+        yield f"  day {number}: honest {honest}  {words}"
 
 
 def table(scores: list[Score]) -> str:
@@ -119,9 +135,9 @@ def table(scores: list[Score]) -> str:
             wrong[kind][0] += each["flagged"]
             wrong[kind][1] += each["of"]
     lines = ["", "| honest | flagged | of | 95% interval |", "|---|---|---|---|"]
-    for kind, (flagged, of) in wrong.items():
-        low, high = wilson(flagged, of)
-        lines.append(f"| {kind} | {flagged} | {of:,} | {low:.5f} to {high:.5f} |")
+    for kind, (count, of) in wrong.items():
+        low, high = wilson(count, of)
+        lines.append(f"| {kind} | {count} | {of:,} | {low:.5f} to {high:.5f} |")
     lines += ["", "| ring | flagged, least and mean | of its best ring: recall | precision |", "|---|---|---|---|"]
     for name in scores[0]["rings"]:
         rings = [score["rings"][name] for score in scores]

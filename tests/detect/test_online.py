@@ -19,6 +19,16 @@ from spiritsafe.stats.evalues import average, partial_conjunction
 
 MADE = datetime(2026, 3, 1, tzinfo=UTC)
 DAYS = 86_400.0
+TONGUES = (
+    "Wie spät ist es? | ¿Qué hora es? | Quelle heure est-il ? | Che ore sono? | Que horas são? | "
+    "Hoe laat is het? | Vad är klockan? | Która godzina? | Saat kaç? | Который час? | Котра година? | "
+    "Колко е часът? | Колико је сати? | Koliko je sati? | Kolik je hodin? | Koľko je hodín? | "
+    "Hány óra van? | Cât e ceasul? | Τι ώρα είναι; | Paljonko kello on? | Mis kell on? | "
+    "Cik ir pulkstenis? | Kiek valandų? | Hvað er klukkan? | Hva er klokka? | Hvad er klokken? | "
+    "Cén t-am é? | كم الساعة؟ | מה השעה? | ساعت چند است؟ | کیا وقت ہوا ہے؟ | क्या बजा है? | "
+    "কয়টা বাজে? | நேரம் என்ன? | సమయం ఎంత? | กี่โมงแล้ว | Mấy giờ rồi? | Jam berapa? | 几点了？ | 何時ですか？ | "
+    "몇 시예요? | რომელი საათია? | Saa ngapi?"
+)
 
 
 def parts(batch: Batch, n: int) -> list[Batch]:
@@ -386,16 +396,7 @@ def test_an_account_with_one_exchange_is_counted_and_nothing_is_said_of_it(
 
 
 def test_texts_of_every_kind_are_read() -> None:
-    tongues = (
-        "Wie spät ist es? | ¿Qué hora es? | Quelle heure est-il ? | Che ore sono? | Que horas são? | "
-        "Hoe laat is het? | Vad är klockan? | Która godzina? | Saat kaç? | Который час? | Котра година? | "
-        "Колко е часът? | Колико је сати? | Koliko je sati? | Kolik je hodin? | Koľko je hodín? | "
-        "Hány óra van? | Cât e ceasul? | Τι ώρα είναι; | Paljonko kello on? | Mis kell on? | "
-        "Cik ir pulkstenis? | Kiek valandų? | Hvað er klukkan? | Hva er klokka? | Hvad er klokken? | "
-        "Cén t-am é? | كم الساعة؟ | מה השעה? | ساعت چند است؟ | کیا وقت ہوا ہے؟ | क्या बजा है? | "
-        "কয়টা বাজে? | நேரம் என்ன? | సమయం ఎంత? | กี่โมงแล้ว | Mấy giờ rồi? | Jam berapa? | 几点了？ | 何時ですか？ | "
-        "몇 시예요? | რომელი საათია? | Saa ngapi?"
-    ).split(" | ")
+    tongues = TONGUES.split(" | ")
     odd = ["", " ", "\x00", "\ud800", "\udfff \ud800", "x" * 1_000_000, "word " * 200_000, "😀" * 50, "0", "\u202eabc"]
     watch = Watch()
     for account in ("a", "b", "c"):
