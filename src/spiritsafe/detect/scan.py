@@ -15,6 +15,7 @@ from spiritsafe.detect.fold import Fold, Folded, Split, fold, split
 from spiritsafe.detect.online import Watch
 from spiritsafe.detect.partials import Partials, digest, keys
 from spiritsafe.detect.rows import Notes
+from spiritsafe.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,7 +172,7 @@ def _distinct(sources: Sequence[Source]) -> tuple[list[Source], tuple[str, ...]]
     """Files with the same bytes once, and what to say about the others."""
     held: dict[tuple[int, str], Source] = {}
     kept, copies = [], []
-    sizes = [0 if source.sealed else source.path.stat().st_size for source in sources]
+    sizes = [0 if source.sealed else _size(source.path) for source in sources]
     for source, size in zip(sources, sizes, strict=True):
         if source.sealed or sizes.count(size) == 1:
             kept.append(source)
@@ -182,6 +183,17 @@ def _distinct(sources: Sequence[Source]) -> tuple[list[Source], tuple[str, ...]]
         else:
             copies.append(f"{source.path} holds the same bytes as {first.path} and was left out")
     return kept, tuple(copies)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise InputError(
+            f"the file can't be read: {error.strerror}",
+            remedy="Leave logs where they are while they are scanned.",
+            where=str(path),
+        ) from error
 
 
 def _buckets(rows: int) -> int:

@@ -27,12 +27,12 @@ class Ray:
 
     def run(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
         """The results in the order of the tasks; no more of them wait than twice the workers."""
-        remote = self._ray.remote(max_retries=2)(Guarded(function).__call__)
+        remote, guarded = self._ray.remote(max_retries=2)(_call), Guarded(function)
         waiting: list[Any] = []
         for task in tasks:
             if len(waiting) >= 2 * self.workers:
                 yield self._get(waiting.pop(0))
-            waiting.append(remote.remote(task))
+            waiting.append(remote.remote(guarded, task))
         for reference in waiting:
             yield self._get(reference)
 
@@ -52,6 +52,10 @@ class Ray:
         if isinstance(result, Failed):
             raise result.raised()
         return result
+
+
+def _call(guarded: Guarded[T, R], task: T) -> R | Failed:
+    return guarded(task)
 
 
 def open_engine(workers: int | None) -> Ray:
