@@ -127,6 +127,43 @@ def _cell(height: float, said: str) -> str:
     return f"{height:.1f} ({said.split('^')[1].split(' ', maxsplit=1)[0]})"
 
 
+def attacks(teacher: Chain, rows: int, rng: np.random.Generator) -> None:
+    """What remains of the evidence against a student of marked answers after each attempt to hide it."""
+    key = key_of(rng.bytes(32), MARK.name, 1)
+    marked, clean = teacher.marked(MARK, key).write(rows, LENGTH, rng), teacher.write(rows, LENGTH, rng)
+    guilty, base = Chain.of(marked), Chain.of(clean)
+    control = Chain.of(teacher.write(rows, LENGTH, rng)).write(500, LENGTH, rng)
+
+    def paraphrased(rate: float) -> Chain:
+        other = rng.permutation(clean.ravel()).reshape(marked.shape)
+        return Chain.of(np.where(rng.random(marked.shape) < rate, other, marked))
+
+    merged = guilty.blended(base, 0.5)
+    students = {
+        "none": guilty,
+        "mixed: 9 of 10 texts clean": Chain.of([*marked[: rows // 10], *clean[rows // 10 :]]),
+        "clean training after: half": merged,
+        "clean training after: 9/10": guilty.blended(base, 0.9),
+        "one word in 10 replaced": paraphrased(0.1),
+        "3 words in 10 replaced": paraphrased(0.3),
+        "5 words in 10 replaced": paraphrased(0.5),
+        "every text shuffled": Chain.of(rng.permuted(marked, axis=1)),
+        "pulled half way to a base model": merged.reweighed(np.sqrt(merged.weights)),
+        "framed: an innocent fed a quarter": Chain.of([*clean, *marked[: rows // 3]]),
+        "an innocent": base,
+    }
+    print("\nattacks, closed, 100,000 tokens: standard deviations (log10 p)")
+    print(f"{'':<36}" + "".join(f"{name:>20}" for name in WEIGHINGS))
+    for name, student in students.items():
+        text = student.write(500, LENGTH, rng)
+        cells = []
+        for weighing in WEIGHINGS:
+            other = control if weighing == "controlled" else None
+            found = score(MARK, key, text, subject="s", weighing=weighing, control=other, decoys=0).exact
+            cells.append(_cell(found.statistic, found.because[-1]))
+        print(f"{name:<36}" + "".join(f"{cell:>20}" for cell in cells))
+
+
 def tenants(teacher: Chain, rows: int, rng: np.random.Generator) -> None:
     """Who of 1,000 tenants is named when some fed a student, with and without unmarked text besides."""
     names = [f"tenant {i}" for i in range(1000)]
@@ -170,7 +207,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2000, help="texts of 200 tokens a student learns from")
     parser.add_argument("--texts", type=Path, help="a folder of JSON lines (gzip) with a prompt each")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=("size", "power", "tenants"))
+    parser.add_argument("--only", choices=("size", "power", "attacks", "tenants"))
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)
     texts = english(given.texts)
@@ -179,6 +216,8 @@ def main() -> None:
     began = time.process_time()
     if given.only in (None, "power"):
         power(teacher, given.rows, rng)
+    if given.only in (None, "attacks"):
+        attacks(teacher, given.rows, rng)
     if given.only in (None, "tenants"):
         tenants(teacher, given.rows, rng)
     if given.only in (None, "size"):

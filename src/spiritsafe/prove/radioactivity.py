@@ -120,6 +120,7 @@ def score(
     because: tuple[str, ...] = (),
 ) -> Detection:
     """The same for token (or word) sequences. ``seen`` are sequences that the suspect was shown and may be marked."""
+    seen = list(seen)
     read = weighed(mark, sequences, seen=seen, weighing=weighing, control=control)
     check_enough(read.own, need if need is not None else enough(EFFECT), mark, subject)
     shown = sum(len(text) > mark.k for text in seen)
