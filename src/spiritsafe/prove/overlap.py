@@ -21,7 +21,8 @@ def grams(text: str) -> frozenset[Gram]:
 
 
 class Rarity:
-    """How much a run of words tells: its weight times log((N + 1) / (texts it is in + 1/2)), N texts in all.
+    """How much a run of words tells: its weight times the square of log((N + 1) / (texts it is in + 1/2)), N texts in
+    all. The square told students from innocents a little better than the logarithm itself.
 
     Counted over both answers of every pair alike, so that it knows nothing of which was served.
     """
@@ -37,7 +38,7 @@ class Rarity:
 
     def of(self, gram: Gram) -> float:
         """The weight of one run."""
-        return WEIGHTS[len(gram)] * math.log((self._total + 1.0) / (self._counts[gram] + 0.5))
+        return WEIGHTS[len(gram)] * math.log((self._total + 1.0) / (self._counts[gram] + 0.5)) ** 2
 
     def mass(self, text: Iterable[Gram]) -> float:
         """The weight of several."""

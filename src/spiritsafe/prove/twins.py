@@ -39,7 +39,7 @@ NULL = "the suspect never saw which of the two answers was served: each was as l
 FEWEST = 20
 """Pairs below which no p-value is given."""
 
-WIDEST = 3.0
+WIDEST = 5.0
 """Deviations beyond which a difference counts no more: one odd answer must not drown a hundred."""
 
 
