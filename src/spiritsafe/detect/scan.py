@@ -70,6 +70,7 @@ def scan(
         buckets = _buckets(sources[0].rows if sources else 0)
         run = _Run(Path(work), tuple(grants), reference, engine or Local(1), report, buckets)
         resumed = _read(run, sources, None if partials is None else Partials(partials))
+        run.engine.rest()
         watch = Watch(reference)
         watch.restore(*(msgspec.msgpack.decode(path.read_bytes(), type=Folded).watch for path in run.states))
     evaluation = watch.evaluate_alone(notable=EVERYTHING) if reference is None else watch.evaluate(notable=EVERYTHING)

@@ -91,25 +91,29 @@ class Numbers:
             left, at = left[onwards], (at[onwards] + 1) & (self._size - 1)
         return found
 
-    def put(self, key: np.uint64, number: int) -> None:
-        """Give a new key its number."""
-        self._held += 1
+    def put(self, keys: NDArray[np.uint64], numbers: NDArray[np.int64]) -> None:
+        """Give new keys, all different, their numbers."""
+        self._held += len(keys)
         if 2 * self._held > self._size:
             self._grow()
-        at = int(self._at(np.array([key]))[0])
-        while self._numbers[at] >= 0:
-            at = (at + 1) & (self._size - 1)
-        self._keys[at], self._numbers[at] = key, number
+        left, at = np.arange(len(keys)), self._at(keys)
+        while left.size:
+            free = np.flatnonzero(self._numbers[at] < 0)
+            slots, first = np.unique(at[free], return_index=True)
+            put = free[first]
+            self._keys[slots], self._numbers[slots] = keys[left[put]], numbers[left[put]]
+            left, at = np.delete(left, put), (np.delete(at, put) + 1) & (self._size - 1)
 
     def _at(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
         return (keys >> np.uint64(64 - self._size.bit_length() + 1)).astype(np.int64)
 
     def _grow(self) -> None:
-        keys, numbers = self._keys[self._numbers >= 0], self._numbers[self._numbers >= 0]
-        self._size *= 2
+        keys, numbers, held = self._keys[self._numbers >= 0], self._numbers[self._numbers >= 0], self._held
+        while 2 * held > self._size:
+            self._size *= 2
         self.clear()
-        for key, number in zip(keys, numbers.tolist(), strict=True):
-            self.put(key, number)
+        self.put(keys, numbers.astype(np.int64))
+        self._held = held
 
 
 def _bytes(joined: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -168,8 +168,7 @@ class WordTable:
             keys, first = np.unique(units.keys[fresh], return_index=True)
             words = [units.word(at) for at in fresh[first].tolist()]
             self._admit([word for word in words if word not in self._known])
-            for key, word in zip(keys, words, strict=True):
-                self._numbers.put(key, self._known[word])
+            self._numbers.put(keys, np.array([self._known[word] for word in words], dtype=np.int64))
             numbers[fresh] = self._numbers.find(units.keys[fresh])
         return numbers, units.starts
 

@@ -29,6 +29,8 @@ def test_several_workers_are_others_and_results_come_in_order() -> None:
         found = list(engine.run(square, range(6)))
         assert [n for n, _ in found] == [0, 1, 4, 9, 16, 25]
         assert os.getpid() not in {pid for _, pid in found}
+        engine.rest()
+        assert not {pid for _, pid in found} & {pid for _, pid in engine.run(square, range(6))}
         with pytest.raises(InputError, match=r"here: thirteen. Take another\."):
             list(engine.run(square, [1, 13]))
         with pytest.raises(ResourceError, match="memory runs out"):

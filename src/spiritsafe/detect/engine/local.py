@@ -45,6 +45,10 @@ class Local:
                 remedy="Give it fewer --workers, or a machine with more memory.",
             ) from error
 
+    def rest(self) -> None:
+        """End the processes; others start when there is something to run."""
+        self.close()
+
     def close(self) -> None:
         """End the processes."""
         if self._pool is not None:

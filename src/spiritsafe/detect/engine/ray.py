@@ -36,6 +36,9 @@ class Ray:
         for reference in waiting:
             yield self._get(reference)
 
+    def rest(self) -> None:
+        """The cluster looks after its own memory."""
+
     def close(self) -> None:
         """Leave the cluster; one of our own ends."""
         if self._own:

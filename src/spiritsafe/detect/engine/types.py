@@ -22,6 +22,9 @@ class Engine(Protocol):
     def run(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
         """The results in the order of the tasks. The first task that failed raises its error here."""
 
+    def rest(self) -> None:
+        """Give back what memory it holds while there is nothing to run."""
+
     def close(self) -> None:
         """End its processes."""
 
