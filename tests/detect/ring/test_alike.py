@@ -37,3 +37,14 @@ def test_who_asked_too_little_is_not_compared() -> None:
 
 def test_few_prompts_leave_too_much_room() -> None:
     assert alike(means([(centre(1), 8, LEAST_PROMPTS)])) == []
+
+
+def test_a_very_large_group_is_one_and_stays_apart_from_another() -> None:
+    rng = np.random.default_rng(3)
+
+    def crowd(point: np.ndarray, n: int) -> np.ndarray:
+        mean = 0.6 * point + rng.normal(size=(n, 256)) * 0.8 / 16.0 / np.sqrt(2000.0)
+        return np.c_[np.full(n, 2000.0), 2000.0 * mean].astype(np.float32)
+
+    found = alike(np.concatenate([crowd(centre(1), 1500), crowd(centre(2), 700)]))
+    assert sorted(len(part) for part in found) == [700, 1500]

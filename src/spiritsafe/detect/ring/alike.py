@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import sparse
 
 from spiritsafe.detect.ring.communities import communities
 
@@ -18,32 +19,64 @@ accounts of one kind have their own customers, files and habits, and mostly lie 
 (docs/log.md).
 """
 
+MOST_NEAR = 64
+_AS_DENSE = 0.5
 _SPREAD = 30.0
-_BLOCK = 1024
+_BLOCK = 512
 
 
 def alike(means: Rows) -> list[IntArray]:
-    """Leiden communities of rows [count, sums...] that ask alike, at least three each, in no particular order."""
+    """Communities of rows [count, sums...] that ask alike, at least three each, in no particular order."""
     counts = means[:, 0].astype(np.float64)
     at = np.flatnonzero(counts >= LEAST_PROMPTS)
     if len(at) < 3:
         return []
     left, right = _near(means[at, 1:].astype(np.float64), counts[at])
-    return [at[part] for part in communities(left, right, len(at)) if len(part) >= 3]
+    parts = _whole(communities(left, right, len(at)), left, right, len(at))
+    return [at[part] for part in parts if len(part) >= 3]
 
 
 def _near(sums: FloatArray, counts: FloatArray) -> tuple[IntArray, IntArray]:
-    """Which pairs ask alike: the unbiased squared distance of ``account.population``, its upper end below ``SAME``."""
+    """Which pairs ask alike: the unbiased squared distance of ``account.population``, its upper end below ``SAME``.
+
+    Of a row's many like it ``MOST_NEAR`` are kept, spread over all of them.
+    """
     mean = (sums / counts[:, None]).astype(np.float32)
     norm = ((sums**2).sum(axis=1) - counts) / (counts * (counts - 1.0))
     error = np.maximum(1.0 - norm, 0.0) / counts
+    # norm + norm' - 2 mean.mean' + 2 sqrt(2 / spread) (error + error') < SAME
+    reach = ((norm + 2.0 * np.sqrt(2.0 / _SPREAD) * error - SAME / 2.0) / 2.0).astype(np.float32)
     left: list[IntArray] = []
     right: list[IntArray] = []
     for start in range(0, len(mean), _BLOCK):
         part = slice(start, start + _BLOCK)
-        distance = norm[part, None] + norm - 2.0 * (mean[part] @ mean.T)
-        noise = np.sqrt(2.0 / _SPREAD) * (error[part, None] + error)
-        one, other = np.nonzero(distance + 2.0 * noise < SAME)
-        left.append(one + start)
-        right.append(other)
+        near = mean[part] @ mean.T > reach[part, None] + reach
+        one, other = np.nonzero(near)
+        many = np.bincount(one, minlength=len(near))
+        step = np.maximum(-(-many // MOST_NEAR), 1)[one]
+        # Which ones must look like chance: any pattern in it would be found as a community.
+        drawn = (((one + start) * 0x9E3779B1) ^ (other * 0x85EBCA77)) * 0xC2B2AE35 >> 15
+        kept = drawn % step == 0
+        left.append(one[kept] + start)
+        right.append(other[kept])
     return np.concatenate(left), np.concatenate(right)
+
+
+def _whole(parts: list[IntArray], left: IntArray, right: IntArray, rows: int) -> list[IntArray]:
+    """Leiden cuts up what is evenly dense: parts are put together between which there are as many links as within."""
+    if len(parts) < 2:
+        return parts
+    of = np.full(rows, -1, dtype=np.int64)
+    for number, part in enumerate(parts):
+        of[part] = number
+    size = np.array([len(part) for part in parts], dtype=np.float64)
+    apart = left != right
+    pairs = sparse.coo_matrix((np.ones(int(apart.sum())), (of[left[apart]], of[right[apart]])), shape=(len(parts),) * 2)
+    links = (pairs + pairs.T).tocoo()
+    density = links.data / (size[links.row] * np.maximum(size[links.col] - (links.row == links.col), 1.0))
+    within = np.zeros(len(parts))
+    within[links.row[links.row == links.col]] = density[links.row == links.col]
+    close = density >= _AS_DENSE * np.minimum(within[links.row], within[links.col])
+    graph = sparse.coo_matrix((np.ones(int(close.sum())), (links.row[close], links.col[close])), shape=pairs.shape)
+    count, label = sparse.csgraph.connected_components(graph, directed=False)
+    return [np.sort(np.concatenate([parts[i] for i in np.flatnonzero(label == one).tolist()])) for one in range(count)]

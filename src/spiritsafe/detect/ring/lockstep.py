@@ -91,7 +91,9 @@ class Lockstep:
         whole = log.counts(busy, of)
         crowd = crowd_of(whole, clock.week)
         found = rhythm(whole, crowd)
-        return [_ring(group, found, crowd, log, of, busy, table) for group in _groups(found, table.looks)]
+        groups = _groups(found, table.looks)
+        own = _own(log, crowd, len(of)) if groups else found
+        return [_ring(group, found, own, of, busy, table) for group in groups]
 
 
 class _Log(NamedTuple):
@@ -178,13 +180,19 @@ def _communities(found: Stars, rows: IntArray, by: str, price: float) -> list[_G
     return groups
 
 
-def _ring(
-    group: _Group, found: Rhythm, crowd: Crowd, log: _Log, of: IntArray, busy: IntArray, table: LinkTable
-) -> Ring:
+def _own(log: _Log, crowd: Crowd, accounts: int) -> Rhythm:
+    """The rhythm of each account alone."""
+    itself = np.arange(accounts)
+    blocks = (itself[start : start + _BLOCK] for start in range(0, accounts, _BLOCK))
+    each = [rhythm(log.counts(block, itself), crowd) for block in blocks]
+    return Rhythm(*(np.concatenate(columns) for columns in zip(*each, strict=True)))
+
+
+def _ring(group: _Group, found: Rhythm, own: Rhythm, of: IntArray, busy: IntArray, table: LinkTable) -> Ring:
     """The ring of one community: its customers' accounts, and others that keep its time."""
     rows = (found.hours if group.by == "hour" else found.days)[group.members]
     inside = np.isin(of, busy[group.members])
-    z = _agreement(group, rows, crowd, log, of, busy)
+    z = _agreement(group, rows, own, of, busy)
     named = np.array([bool(name) for name in table.accounts])
     who = np.flatnonzero(named & (inside | (z >= STRANGER)))
     reasons = {
@@ -225,24 +233,19 @@ def _ring(
     )
 
 
-def _agreement(
-    group: _Group, members: NDArray[np.float32], crowd: Crowd, log: _Log, of: IntArray, busy: IntArray
-) -> FloatArray:
+def _agreement(group: _Group, members: NDArray[np.float32], own: Rhythm, of: IntArray, busy: IntArray) -> FloatArray:
     """z of the correlation of each account's own rhythm with the sum of the members', its own customer left out."""
+    rows, width = (own.hours, own.hour_width) if group.by == "hour" else (own.days, own.day_width)
     total = members.sum(axis=0)
+    r = rows @ total / max(float(np.linalg.norm(total)), 1e-9)
     place = np.full(int(of.max()) + 1, -1, dtype=np.int64)
     place[busy[group.members]] = np.arange(len(members))
-    z = np.zeros(len(of))
-    itself = np.arange(len(of))
-    for start in range(0, len(of), _BLOCK):
-        block = itself[start : start + _BLOCK]
-        own = rhythm(log.counts(block, itself), crowd)
-        rows, width = (own.hours, own.hour_width) if group.by == "hour" else (own.days, own.day_width)
-        mine = place[of[block]]
-        target = total - np.where(mine[:, None] >= 0, members[mine], 0.0)
-        r = np.einsum("ij,ij->i", rows, target) / np.maximum(np.linalg.norm(target, axis=1), 1e-9)
-        z[block] = np.arctanh(np.clip(r, -0.9999, 0.9999)) * np.sqrt(np.maximum(width - 3.0, 0.0))
-    return z
+    inside = np.flatnonzero(place[of] >= 0)
+    target = total - members[place[of[inside]]]
+    length = np.maximum(np.linalg.norm(target, axis=1), 1e-9)
+    r[inside] = np.einsum("ij,ij->i", rows[inside], target) / length
+    z = np.arctanh(np.clip(r, -0.9999, 0.9999)) * np.sqrt(np.maximum(width - 3.0, 0.0))
+    return np.asarray(z, dtype=np.float64)
 
 
 def _evidence(ring_id: str, group: _Group, middle: float, parties: int, because: tuple[str, ...]) -> Evidence:

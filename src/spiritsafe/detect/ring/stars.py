@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MOST = 256
 """Of one row's neighbours, so many are looked at: a larger group shows as many stars that overlap."""
 
-_BLOCK = 1024
+_BLOCK = 512
 
 
 class Stars(NamedTuple):
@@ -44,7 +44,7 @@ def stars(rows: NDArray[np.float32], width: FloatArray, guard: float, level: flo
     log10_p, size = np.zeros(n), np.zeros(n, dtype=np.int64)
     if most < 1:
         return Stars(log10_p, size, size[:0], size[:0])
-    root = np.sqrt(np.maximum(width - 3.0, 0.0))
+    root = np.sqrt(np.maximum(width - 3.0, 0.0)).astype(np.float32)
     said = (rows != 0).any(axis=1)
     left, right = [], []
     for start in range(0, n, _BLOCK):
@@ -61,10 +61,13 @@ def stars(rows: NDArray[np.float32], width: FloatArray, guard: float, level: flo
     return Stars(log10_p, size, np.concatenate([none, *left]), np.concatenate([none, *right]))
 
 
-def _nearest(rows: NDArray[np.float32], root: FloatArray, at: IntArray, most: int) -> tuple[IntArray, FloatArray]:
+def _nearest(
+    rows: NDArray[np.float32], root: NDArray[np.float32], at: IntArray, most: int
+) -> tuple[IntArray, FloatArray]:
     """For each row of ``at``, the ``most`` others with the highest z, the highest first."""
-    r = np.clip(rows[at] @ rows.T, -0.9999, 0.9999)
-    z = np.arctanh(r) * np.minimum(root[at, None], root[None, :])
+    z = rows[at] @ rows.T
+    np.arctanh(np.clip(z, -0.9999, 0.9999, out=z), out=z)
+    z *= np.minimum(root[at, None], root[None, :])
     z[np.arange(len(at)), at] = -np.inf
     near = np.argpartition(-z, most - 1, axis=1)[:, :most]
     order = np.argsort(-np.take_along_axis(z, near, axis=1), axis=1, kind="stable")
