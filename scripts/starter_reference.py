@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from spiritsafe.detect.calibrate import reference_of_exchanges
-from spiritsafe.detect.reference import STARTER
+from spiritsafe.detect.starter import STARTER
 from spiritsafe.drill.crowd import HOURS, START, crowd
 from spiritsafe.drill.tenants import KINDS
 

@@ -74,6 +74,7 @@ def test_options_override_the_file_and_json_is_for_machines(start: Start, tmp_pa
         (("--upstream-key-env", "KEY"), 2, "--upstream-key-env without --upstream"),
         (("--config", "none.yaml"), 2, "none.yaml: can't be read"),
         (("--upstream", UPSTREAM, "--content", "some"), 2, "--content"),
+        (("--upstream", UPSTREAM, "--reference", "none"), 2, "spiritsafe calibrate LOG --out FILE"),
     ],
 )
 def test_what_was_called_wrongly_is_said(

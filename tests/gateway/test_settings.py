@@ -45,6 +45,7 @@ def test_defaults_need_nothing_but_an_upstream() -> None:
     assert found == Settings(data="d")
     assert found.database_url == f"sqlite:///{Path('d').absolute()}/spiritsafe.db"
     assert (found.reference, found.policy) == (Path("d/reference"), None)
+    assert load_text("watch: {reference: starter}", Settings, where="safe.yaml").reference.is_file()
 
 
 def test_every_problem_is_named_at_once_with_its_line_and_the_valid_names() -> None:

@@ -57,6 +57,9 @@ def serve(
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The policy by which the watcher decides.")
     ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Honest traffic the watcher compares with, or: starter.")
+    ] = None,
     twins: Annotated[
         float | None,
         typer.Option(min=0, max=1, metavar="SHARE", help="Answer this share of requests twice and withhold one."),
@@ -80,6 +83,9 @@ def serve(
         "port": port,
     }
     settings = _settings(config, given, upstream, upstream_key_env, policy, content)
+    if reference is not None:
+        watch = msgspec.structs.replace(settings.watch, reference=str(reference))
+        settings = msgspec.structs.replace(settings, watch=watch)
     if twins is not None:
         settings = msgspec.structs.replace(settings, twins=TwinSettings(share=twins))
     server.run(

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from spiritsafe.detect.kin import Kin
+from spiritsafe.detect.starter import located
 from spiritsafe.detect.types import Peers
 from spiritsafe.errors import InputError, ResourceError
 from spiritsafe.record.sketch import SKETCH
@@ -17,9 +18,6 @@ from spiritsafe.stats import conformal
 from spiritsafe.stats.intervals import clopper_pearson
 
 VERSION = 2
-STARTER = Path(__file__).parent / "data" / "starter.reference"
-"""Made by ``scripts/starter_reference.py`` from traffic that a grammar wrote: statistics only, no text."""
-
 _MAGIC = b"spiritsafe reference\n"
 
 
@@ -146,8 +144,7 @@ def load(path: Path) -> Reference:
 
     Raises InputError if it is none, damaged, or made by a newer version or for other sketches.
     """
-    if path == Path("starter") and not path.exists():
-        path = STARTER
+    path = located(path)
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -95,7 +95,7 @@ def open_parts(settings: Settings, stack: contextlib.ExitStack) -> Parts:
     folder = settings.folder
     rules = load_rules(settings.policy)
     if settings.watch.reference is not None and not settings.reference.is_file():
-        remedy = "Make one: spiritsafe scan LOG --save-reference FILE, from traffic that was honest."
+        remedy = "Make one: spiritsafe calibrate LOG --out FILE. To try things out, give: starter."
         raise InputError("there is no reference", remedy=remedy, where=str(settings.reference))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from spiritsafe.detect.starter import located
 from spiritsafe.protect.release import Releases
 from spiritsafe.record.exchange import Content
 
@@ -124,8 +125,8 @@ class RecordSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 class WatchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The watcher: whether it runs, how often it judges what came in, by which policy file (the default one that
-    ships), and compared with which reference of honest traffic (``DATA/reference`` if there is one). Without a
-    reference it observes and accuses nobody.
+    ships), and compared with which reference of honest traffic (``DATA/reference`` if there is one; ``starter`` is the
+    one that ships). Without a reference it observes and accuses nobody.
     """
 
     enabled: bool = True
@@ -178,7 +179,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def reference(self) -> Path:
         """Where the reference of honest traffic is, if there is one."""
-        return Path(self.watch.reference) if self.watch.reference is not None else self.folder / "reference"
+        return located(Path(self.watch.reference)) if self.watch.reference is not None else self.folder / "reference"
 
     @property
     def policy(self) -> Path | None:
