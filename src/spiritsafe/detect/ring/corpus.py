@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
 from spiritsafe.detect.ring.alike import alike
 from spiritsafe.detect.ring.customers import customers
 from spiritsafe.detect.ring.dealt import dealt
+from spiritsafe.detect.ring.lockstep import in_step
 from spiritsafe.detect.ring.manner import manner
 from spiritsafe.detect.ring.samples import equally_often
 from spiritsafe.detect.types import Ring
@@ -62,13 +64,19 @@ class Corpus:
         price = math.log10(max(2 * len(candidates) * table.looks, 1))
         tested = [_tested(members, held, permitted, of, price) for members in candidates]
         found: list[Ring] = []
+        sets: list[IntArray] = []
         taken: set[int] = set()
         for each in sorted(tested, key=lambda one: one.log10_p):
             # Of a community and its part, the surer one.
             if each.log10_p < 0.0 and taken.isdisjoint(each.members.tolist()):
                 found.append(_ring(each, held, of, table))
                 taken.update(each.members.tolist())
-        return found
+                sets.append(each.members)
+        steps = in_step([ring.ring_id for ring in found], sets, of, table)
+        if not steps:
+            return found
+        both = zip(found, steps, strict=True)
+        return [msgspec.structs.replace(ring, evidence=(*ring.evidence, step)) for ring, step in both]
 
 
 class _Tested(NamedTuple):

@@ -13,6 +13,7 @@ from spiritsafe.detect.ring.customers import customers
 from spiritsafe.detect.ring.manner import manner
 from spiritsafe.detect.ring.rhythm import Crowd, Rhythm, crowd_of, days_of_week, rhythm
 from spiritsafe.detect.ring.stars import Stars, stars
+from spiritsafe.detect.ring.sums import log10_chosen, log10_given
 from spiritsafe.detect.types import Ring
 from spiritsafe.stats.evalues import calibrate_mixture
 from spiritsafe.stats.logs import p_from_log10
@@ -75,25 +76,69 @@ class Lockstep:
 
     def rings(self, links: Sequence[Link], table: LinkTable, honest_group: int | None = None) -> list[Ring]:
         """One ring a community of customers in step; its evidence is of the family ``when``."""
-        if table.moments is None:
-            return []
-        account, hour, count = table.moments.columns()
-        known = account < len(table.accounts)
-        account, hour, count = account[known], hour[known], count[known]
-        if not len(account):
-            return []
         of = customers(table)
-        clock = _Clock.of(hour)
-        busy = np.flatnonzero(np.bincount(of[account], weights=count, minlength=of.max() + 1) >= LEAST_EXCHANGES)
-        if len(busy) < LEAST_CUSTOMERS:
+        steps = _Steps.of(table, of)
+        if steps is None:
             return []
-        log = _Log(account, hour, count, clock)
-        whole = log.counts(busy, of)
+        groups = _groups(steps.found, table.looks)
+        own = _own(steps.log, steps.crowd, len(of)) if groups else steps.found
+        return [_ring(group, steps.found, own, of, steps.busy, table) for group in groups]
+
+
+class _Steps(NamedTuple):
+    """The rhythms of the customers that asked enough; ``busy`` are their numbers."""
+
+    log: _Log
+    busy: IntArray
+    crowd: Crowd
+    found: Rhythm
+
+    @classmethod
+    def of(cls, table: LinkTable, customer: IntArray) -> _Steps | None:
+        """None where nothing is known of time, or of too few."""
+        if table.moments is None:
+            return None
+        account, hour, times = table.moments.columns()
+        known = account < len(table.accounts)
+        account, hour, times = account[known], hour[known], times[known]
+        asked = np.bincount(customer[account], weights=times, minlength=1)
+        busy = np.flatnonzero(asked >= LEAST_EXCHANGES)
+        if len(busy) < LEAST_CUSTOMERS:
+            return None
+        clock = _Clock.of(hour)
+        log = _Log(account, hour, times, clock)
+        whole = log.counts(busy, customer)
         crowd = crowd_of(whole, clock.week)
-        found = rhythm(whole, crowd)
-        groups = _groups(found, table.looks)
-        own = _own(log, crowd, len(of)) if groups else found
-        return [_ring(group, found, own, of, busy, table) for group in groups]
+        return cls(log, busy, crowd, rhythm(whole, crowd))
+
+
+def in_step(ring_ids: Sequence[str], sets: Sequence[IntArray], of: IntArray, table: LinkTable) -> list[Evidence]:
+    """The evidence, of the family ``when``, that sets of accounts which were chosen without a look at the clock keep
+    step: one a set. ``of`` is each account's customer.
+    """
+    steps = _Steps.of(table, of) if ring_ids else None
+    return (
+        [] if steps is None else [_given(name, np.unique(of[s]), steps) for name, s in zip(ring_ids, sets, strict=True)]
+    )
+
+
+def _given(ring_id: str, parties: IntArray, steps: _Steps) -> Evidence:
+    at = np.flatnonzero(np.isin(steps.busy, parties))
+    found = steps.found
+    uneven = at[found.uneven[at]]
+    each = {
+        "hour": log10_given(found.hours[at], found.hour_width[at], GUARD_HOURS),
+        "day": log10_given(found.days[uneven], found.day_width[uneven], GUARD_DAYS),
+    }
+    by = min(each, key=lambda name: each[name])
+    log10_p = min(0.0, each[by] + math.log10(2.0))
+    rows = found.hours[at] if by == "hour" else found.days[uneven]
+    middle = float(np.median((rows @ rows.T)[np.triu_indices(len(rows), 1)])) if len(rows) > 1 else 0.0
+    words = (
+        f"what is left of its customers' {by}s besides their own habits correlates by {middle:.2f} (chance alone: 0);"
+        f" of sets chosen without a look at the clock one in 10^{-log10_p:.0f} does so"
+    )
+    return _evidence(ring_id, _Group(at, log10_p, by), middle, len(rows), (words,))
 
 
 class _Log(NamedTuple):
@@ -131,28 +176,28 @@ def _groups(found: Rhythm, looks: int) -> list[_Group]:
     price = math.log10(2.0 * looks)
     hours = stars(found.hours, found.hour_width, GUARD_HOURS, LEVEL)
     said = np.flatnonzero((found.hours != 0).any(axis=1))
-    groups = _apart(_communities(hours, np.arange(len(found.hours)), "hour", price), found, said)
+    groups = _apart(_communities(hours, np.arange(len(found.hours)), "hour", price), found, said, price)
     taken = np.concatenate([np.zeros(0, dtype=np.int64), *(group.members for group in groups)])
     # Who starts, ends or pauses on one day does so with many others: a ring can't begin with that.
     begins = np.setdiff1d(np.flatnonzero(found.uneven & ~found.stretch), taken)
     days = stars(found.days[begins], found.day_width[begins], GUARD_DAYS, LEVEL)
     uneven = np.setdiff1d(np.flatnonzero(found.uneven), taken)
-    return groups + _apart(_communities(days, begins, "day", price), found, uneven)
+    return groups + _apart(_communities(days, begins, "day", price), found, uneven, price)
 
 
-def _apart(groups: Sequence[_Group], found: Rhythm, others: IntArray) -> list[_Group]:
+def _apart(groups: Sequence[_Group], found: Rhythm, others: IntArray, price: float) -> list[_Group]:
     """The groups with all who agree with them, the surest first; who is in one is in no other."""
     kept = []
     for group in sorted(groups, key=lambda each: each.log10_p):
         whole = group._replace(members=np.intersect1d(group.members, others))
-        agreed = _agreed(whole, found, others) if len(whole.members) >= LEAST_CUSTOMERS else None
+        agreed = _agreed(whole, found, others, price) if len(whole.members) >= LEAST_CUSTOMERS else None
         if agreed is not None:
             kept.append(agreed)
             others = np.setdiff1d(others, agreed.members)
     return kept
 
 
-def _agreed(group: _Group, found: Rhythm, others: IntArray) -> _Group | None:
+def _agreed(group: _Group, found: Rhythm, others: IntArray, price: float) -> _Group | None:
     """Of the ``others`` those that agree with the group's sum, themselves left out, beyond chance (Bonferroni).
 
     Near a large group, a customer that leans a little towards it leans towards all of it, and looks like the centre
@@ -167,7 +212,11 @@ def _agreed(group: _Group, found: Rhythm, others: IntArray) -> _Group | None:
     r = np.einsum("ij,ij->i", rows[others], target) / np.maximum(np.linalg.norm(target, axis=1), 1e-9)
     z = np.arctanh(np.clip(r, -0.9999, 0.9999)) * np.sqrt(np.maximum(width[others] - 3.0, 0.0)) / guard
     agree = others[z >= stats.norm.isf(_AGREES / max(len(others), 1))]
-    return group._replace(members=np.sort(agree)) if len(agree) >= LEAST_CUSTOMERS else None
+    if len(agree) < LEAST_CUSTOMERS:
+        return None
+    # Two ways to say how unlikely it is: by its surest star, or by all its members in a row.
+    chosen = log10_chosen(rows[agree], width[agree], guard, len(others))
+    return group._replace(members=np.sort(agree), log10_p=min(group.log10_p, chosen + price, 0.0) + math.log10(2.0))
 
 
 def _communities(found: Stars, rows: IntArray, by: str, price: float) -> list[_Group]:
