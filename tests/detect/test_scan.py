@@ -164,3 +164,39 @@ def test_a_log_without_a_row_finds_nobody(tmp_path: Path) -> None:
     found = scan(open_log([str(tmp_path)]))
     assert found.accounts == []
     assert found.evaluation.findings == ()
+
+
+def test_odd_texts_and_clocks_neither_stop_a_scan_nor_change_what_is_found(
+    traffic: pl.DataFrame, tmp_path: Path
+) -> None:
+    """Prompts of a megabyte, empty ones, any script, clocks far off, events out of order, one exchange an account, and
+    one tenant that is most of the traffic: beside them the ring stands out as before.
+    """
+    scripts = [
+        "Wie spät ist es?",
+        "何時ですか",
+        "сколько времени",
+        "كم الساعة",
+        "क्या समय है",
+        "ឥឡូវម៉ោងប៉ុន្មាន",
+        "🙂🙃",
+        "\ud800 half",
+    ]
+    texts = ["", " ", "\x00", "a b " * 250_000, *scripts]
+    day = datetime(2026, 3, 2)  # noqa: DTZ001 - a Parquet log's times are UTC without saying so
+    clocks = [datetime(1970, 1, 1), datetime(2099, 1, 1), day, None]  # noqa: DTZ001
+    odd = pl.DataFrame(
+        {
+            "account_id": [f"odd-{number}" for number in range(len(texts))] + ["crowd"] * 9000,
+            "prompt": [text.encode("utf-8", "replace").decode() for text in texts]
+            + [f"where is parcel {'abcdefgh'[n % 8]}{'klmnopq'[n % 7]}{'uvwxyz'[n % 6]}" for n in range(9000)],
+            "time": [clocks[number % 4] for number in range(len(texts))] + [day] * 9000,
+        }
+    )
+    path = tmp_path / "log.parquet"
+    pl.concat([odd, traffic.sample(fraction=1.0, shuffle=True, seed=1)], how="diagonal_relaxed").write_parquet(path)
+    found = scan(open_log([str(path)]))
+    assert found.exchanges == traffic.height + odd.height
+    worth, accused = best_ring(found.evaluation)
+    assert worth > 2.0
+    assert accused == {f"ring-{i}" for i in range(240, 270)}
