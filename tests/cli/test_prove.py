@@ -86,7 +86,10 @@ def test_from_texts_to_a_verdict_and_a_bundle_that_verifies(run: Run, case: Path
     committed = run("prove", "--case", str(case), "--commit", "--json").json
     assert len(committed["plan"]) == 64
     api.known = published(case)
-    found = run("prove", api.url, "--case", str(case), "--json", "--leads").json
+    done = run("prove", api.url, "--case", str(case), "--json", "--leads")
+    assert done.code == 1
+    assert "found: the suspect was trained on what was served" in done.err
+    found = json.loads(done.out)
     assert (found["verdict"], found["plan"]) == ("rejects", committed["plan"])
     assert found["tests"][0]["p_value"] < 1e-6
     assert [lead["name"] for lead in found["leads"]] == ["style"]

@@ -55,7 +55,7 @@ def prove(
 
     Make a case with --from DATA --epoch MONTH or --texts FILE into the folder of --case; commit to its plan with
     --commit before the suspect is asked; then name the suspect. What it says is kept beside the bundle: run the same
-    command again to go on after a stop. Exit 0 when it was run through, whatever the verdict.
+    command again to go on after a stop. Exit 1 if the suspect was trained on what was served, 0 if nothing shows it.
     """
     if case is None:
         raise UsageError("there is no case", remedy="Give --case FILE.", where="--case")
@@ -109,17 +109,33 @@ def _run(
             typer.echo(f"The plan is {work / 'plan.json'}; publish its digest before you ask: {plan.digest}")
         return
     signer = own_private(key)
-    with progress("ask", 1, "questions") as tell:
+    models = 1 + len(case.controls) + any(test.reference is not None for test in case.tests)
+    with progress("ask", models * sum(2 * part.n for part in plan.parts), "questions") as tell:
         done = conduct(
             case,
             folder,
             suspect,
             work,
             leads=_looker(case, folder) if wants_leads else None,
-            progress=lambda count, of: tell(count) if count == of else None,
+            progress=_counter(tell),
         )
     write(out, signed(done.members, done.plan, done.results.conclusion.verdict, signer))
     _tell(done, out, signer.public.fingerprint, json)
+    if done.results.conclusion.verdict == "rejects":
+        typer.echo("spiritsafe: found: the suspect was trained on what was served", err=True)
+        raise typer.Exit(1)
+
+
+def _counter(tell: Callable[[int], None]) -> Callable[[int, int], None]:
+    """Adds up the questions of one call after another."""
+    before = 0
+
+    def count(done: int, of: int) -> None:
+        nonlocal before
+        tell(before + done)
+        before += of if done == of else 0
+
+    return count
 
 
 def _stamp(url: str, data: bytes, work: Path) -> None:
