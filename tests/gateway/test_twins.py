@@ -156,6 +156,17 @@ def test_a_request_whose_answers_can_not_be_twins_goes_once(make_stand, upstream
     assert len(upstream.calls) == 2
 
 
+def test_an_api_that_is_translated_has_twins_as_well(make_stand, upstream) -> None:
+    numbered(upstream)
+    stand = make_stand(twins=ALL)
+    said = stand.anthropic().messages.create(model="m", max_tokens=9, messages=ASK["messages"]).content[0].text
+    with stand.anthropic().messages.stream(model="m", max_tokens=9, messages=ASK["messages"]) as stream:
+        streamed = stream.get_final_text()
+    pairs = sorted(settled(stand, 2), key=lambda pair: pair.pair_id)
+    served = [pair.answers[coin(key_of(stand, pair.epoch), pair.pair_id)] for pair in pairs]
+    assert served == [said, streamed]
+
+
 def test_about_the_share_asked_for_is_drawn(make_stand, upstream) -> None:
     stand = make_stand(twins=TwinSettings(share=0.3))
     for _ in range(60):
