@@ -42,7 +42,7 @@ fdr: 0.01
 accuses_from: throttle
 appeal: POST /appeals
 rules:
-- {name: odd, subject: account, families: 1, log10_e: 0.5, action: notify}
+- {name: odd, subject: account, families: 1, log10_e: 0.5, and_any_of: [phrased], and_log10_e: 0.9, action: notify}
 """
 
 
