@@ -12,7 +12,7 @@ from spiritsafe.cli.output import Json, emit_json, emit_table, plain
 from spiritsafe.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from spiritsafe.protect.keys import Commitment, Keyring
     from spiritsafe.protect.marks.detect import Detection
@@ -163,35 +163,15 @@ def _texts(file: Path, name: str) -> Iterator[str]:
         yield text
 
 
-class _Tokens:
-    """A model's tokenizer, from its ``tokenizer.json`` alone: neither torch nor the model is loaded."""
-
-    eos_token_id: int | None = None
-
-    def __init__(self, folder: Path) -> None:
-        from tokenizers import Tokenizer as Fast
-
-        file = folder / "tokenizer.json"
-        if not file.is_file():
-            raise InputError("there is no tokenizer", where=str(file), remedy="Name the folder of the marked model.")
-        self._fast = Fast.from_file(str(file))
-
-    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        return list(self._fast.encode(text, add_special_tokens=add_special_tokens).ids)
-
-    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
-        return str(self._fast.decode(list(token_ids), skip_special_tokens=skip_special_tokens))
-
-    def __len__(self) -> int:
-        return int(self._fast.get_vocab_size())
-
-
 def _tokenizer(model: str) -> Tokenizer:
-    if model != "smollm2":
-        return _Tokens(Path(model))
+    """A model's tokenizer, from its ``tokenizer.json`` alone: neither torch nor the model is loaded."""
+    from spiritsafe.prove.instruments.radioactivity import Words
     from spiritsafe.teach.embedded import folder
 
-    return _Tokens(folder())
+    file = (folder() if model == "smollm2" else Path(model)) / "tokenizer.json"
+    if not file.is_file():
+        raise InputError("there is no tokenizer", where=str(file), remedy="Name the folder of the marked model.")
+    return Words(file.read_text(encoding="utf-8"))
 
 
 def _tell(found: Detection, verdict: str, alpha: float, json: bool) -> None:

@@ -68,11 +68,8 @@ def serve(
     json: Json = False,
 ) -> None:
     """Run the gateway until it is interrupted. The first start says how to make an account and a key."""
-    import msgspec
-
     from spiritsafe.console.app import app as console
     from spiritsafe.gateway import server
-    from spiritsafe.gateway.settings import TwinSettings
 
     given = {
         "teacher": teacher,
@@ -82,12 +79,8 @@ def serve(
         "host": host,
         "port": port,
     }
-    settings = _settings(config, given, upstream, upstream_key_env, policy, content)
-    if reference is not None:
-        watch = msgspec.structs.replace(settings.watch, reference=str(reference))
-        settings = msgspec.structs.replace(settings, watch=watch)
-    if twins is not None:
-        settings = msgspec.structs.replace(settings, twins=TwinSettings(share=twins))
+    watch = {"policy": policy, "reference": reference}
+    settings = _settings(config, given, upstream, upstream_key_env, watch, content, twins)
     server.run(
         settings,
         lambda running: _announce(running, json),
@@ -100,13 +93,14 @@ def _settings(
     given: dict[str, Any],
     upstream: str | None,
     key_env: str | None,
-    policy: Path | None,
+    watch: dict[str, Path | None],
     content: Keeps | None,
+    twins: float | None,
 ) -> Settings:
     import msgspec
 
     from spiritsafe.errors import UsageError
-    from spiritsafe.gateway.settings import Settings, UpstreamSettings
+    from spiritsafe.gateway.settings import Settings, TwinSettings, UpstreamSettings
     from spiritsafe.settings import load
 
     settings = load(config, Settings) if config is not None else Settings()
@@ -119,10 +113,12 @@ def _settings(
             raise UsageError(str(error), remedy="Correct --upstream.") from error
     elif key_env is not None:
         raise UsageError("--upstream-key-env without --upstream", remedy="Name both, or set key_env in --config.")
-    if policy is not None:
-        settings = change(settings, watch=change(settings.watch, policy=str(policy)))
+    files = {name: str(path) for name, path in watch.items() if path is not None}
+    settings = change(settings, watch=change(settings.watch, **files))
     if content is not None:
         settings = change(settings, record=change(settings.record, content=content))
+    if twins is not None:
+        settings = change(settings, twins=TwinSettings(share=twins))
     return settings
 
 

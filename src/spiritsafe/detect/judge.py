@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from spiritsafe.detect.wealth import DELTA, log10_allowance, log10_wealth
+from spiritsafe.detect.wealth import DELTA, evidence_of_ring, log10_allowance, log10_wealth
 from spiritsafe.stats.evalues import average, calibrate_mixture, e_to_p, tempered_product
 from spiritsafe.stats.exact import binomial_upper
 from spiritsafe.stats.logs import p_from_log10
@@ -215,23 +215,17 @@ def _too_many_low(p: FloatArray) -> float:
 
 def together(ring: Ring) -> Evidence:
     """The evidence that a ring is more than one honest group, from what its members share."""
-    log10_p = max(ring.log10_p, -300.0)
-    return Evidence(
-        family="together",
-        result=Result(
-            name="infrastructure",
-            version=1,
-            subject=ring.ring_id,
-            null=f"honest groups have at most {ring.honest_group} accounts and different groups share values by chance",
-            statistic=-ring.log10_p,
-            p_value=p_from_log10(ring.log10_p),
-            log10_e=calibrate_mixture(log10_p),
-            n=len(ring.accounts),
-            unit="accounts",
-            effect=len(ring.accounts) / ring.honest_group,
-            method=Exact(distribution="hypergeometric, counted in honest groups"),
-            because=ring.because,
-        ),
+    return evidence_of_ring(
+        "together",
+        "infrastructure",
+        ring.ring_id,
+        f"honest groups have at most {ring.honest_group} accounts and different groups share values by chance",
+        ring.log10_p,
+        n=len(ring.accounts),
+        unit="accounts",
+        effect=len(ring.accounts) / ring.honest_group,
+        distribution="hypergeometric, counted in honest groups",
+        because=ring.because,
     )
 
 

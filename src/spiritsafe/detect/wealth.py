@@ -11,7 +11,10 @@ import math
 
 import numpy as np
 
-from spiritsafe.detect.types import FloatArray
+from spiritsafe.detect.types import Family, FloatArray
+from spiritsafe.stats.evalues import calibrate_mixture
+from spiritsafe.stats.logs import p_from_log10
+from spiritsafe.stats.result import Evidence, Exact, Result
 
 DELTA = 0.01
 
@@ -61,3 +64,37 @@ def _chernoff(weights: FloatArray) -> float:
 @functools.lru_cache(maxsize=4096)
 def _harmonic(n: int) -> float:
     return float(np.sum(1.0 / np.arange(1, n + 1)))
+
+
+def evidence_of_ring(
+    family: Family,
+    name: str,
+    ring_id: str,
+    null: str,
+    log10_p: float,
+    *,
+    n: int,
+    unit: str,
+    effect: float,
+    distribution: str,
+    because: tuple[str, ...],
+    statistic: float | None = None,
+) -> Evidence:
+    """What an exact test about a whole ring comes to; the ``statistic`` is -log10 p unless another one is given."""
+    return Evidence(
+        family=family,
+        result=Result(
+            name=name,
+            version=1,
+            subject=ring_id,
+            null=null,
+            statistic=-log10_p if statistic is None else statistic,
+            p_value=p_from_log10(log10_p),
+            log10_e=calibrate_mixture(max(log10_p, -300.0)),
+            n=n,
+            unit=unit,
+            effect=effect,
+            method=Exact(distribution=distribution),
+            because=because,
+        ),
+    )

@@ -16,14 +16,13 @@ import msgspec
 from spiritsafe.drill import account
 from spiritsafe.errors import InputError
 from spiritsafe.evidence.signing import own_private
-from spiritsafe.protect.twins import pairs_in, read_pairs, write_pairs
+from spiritsafe.protect.twins import pairs_in, read_pairs, turns_of, write_pairs
 from spiritsafe.prove.bundle import signed, write
 from spiritsafe.prove.conduct import conduct
 from spiritsafe.prove.gather import CASE, PAIRS, from_gateway
 from spiritsafe.prove.plan import read_case
 from spiritsafe.prove.protocol import REAL, SUSPECT
 from spiritsafe.prove.verify_bundle import verify
-from spiritsafe.record.exchange import message_text
 from spiritsafe.record.reader import read
 
 if TYPE_CHECKING:
@@ -119,14 +118,9 @@ def _answered_elsewhere(teacher: str, served: Sequence[Exchange]) -> list[str]:
 
     with closing(open_teacher(teacher, Options())) as opened:
         answers = opened.generate(
-            [Chat(_turns(exchange)) for exchange in served], [sampling(n, e) for n, e in enumerate(served)]
+            [Chat(turns_of(exchange)) for exchange in served], [sampling(n, e) for n, e in enumerate(served)]
         )
     return [each[0].text for each in answers]
-
-
-def _turns(exchange: Exchange) -> tuple[dict[str, Any], ...]:
-    system = ({"role": "system", "content": exchange.system},) if exchange.system else ()
-    return (*system, *({"role": m.role, "content": message_text(m)} for m in exchange.messages or ()))
 
 
 def _student(out: Path, teacher: str, served: Sequence[Exchange], answers: Sequence[str], size: Size) -> Path:
@@ -160,7 +154,7 @@ def _examples(tokenizer: Any, served: Sequence[Exchange], answers: Sequence[str]
     for number, (exchange, answer) in enumerate(zip(served, answers, strict=True)):
         row = Row(
             prompt_id=str(number),
-            prompt=str(_turns(exchange)[-1]["content"]),
+            prompt=turns_of(exchange)[-1]["content"],
             sample=0,
             answer=answer,
             exchange_id=exchange.exchange_id,

@@ -33,7 +33,7 @@ from spiritsafe.distill.recipe import (
 from spiritsafe.distill.terms.grant import Grant, Scope, seal_grant
 from spiritsafe.distill.verify_student import verify_student
 from spiritsafe.drill import account
-from spiritsafe.errors import ResourceError
+from spiritsafe.drill.stage import failed
 from spiritsafe.record.identity import open_identity
 from spiritsafe.record.keys import Signer
 from spiritsafe.store import open_store
@@ -136,12 +136,7 @@ def _distill(lab: Laboratory, recipe: Path, until: str) -> None:
     with log.open("ab") as said:
         done = subprocess.run(command, stdout=said, stderr=said, stdin=subprocess.DEVNULL, env=environment, check=False)
     if done.returncode:
-        lines = log.read_text("utf-8", "replace").strip().splitlines()
-        raise ResourceError(
-            f"the laboratory's run ended with {done.returncode}: {lines[-1] if lines else 'it said nothing'}",
-            where=str(log),
-            remedy="Read that file; the drill kept it.",
-        )
+        raise failed(f"the laboratory's run ended with {done.returncode}", log)
 
 
 def lesson(lab: Laboratory, exchanges: Iterable[Exchange], decisions: Iterable[Decision]) -> account.Lesson:

@@ -108,12 +108,12 @@ def _until_ready(process: subprocess.Popen[bytes], port: int, log: Path, waiting
     began = time.monotonic()
     while (passed := time.monotonic() - began) < PATIENCE:
         if process.poll() is not None:
-            raise _failed(f"the gateway ended with {process.returncode} before it was ready", log)
+            raise failed(f"the gateway ended with {process.returncode} before it was ready", log)
         if _ready(port):
             return
         waiting(passed)
         time.sleep(0.25)
-    raise _failed(f"the gateway was not ready after {PATIENCE:.0f} seconds", log)
+    raise failed(f"the gateway was not ready after {PATIENCE:.0f} seconds", log)
 
 
 def _ready(port: int) -> bool:
@@ -127,7 +127,8 @@ def _ready(port: int) -> bool:
         connection.close()
 
 
-def _failed(message: str, log: Path) -> ResourceError:
+def failed(message: str, log: Path) -> ResourceError:
+    """What is raised for a process that failed, with the last line of its log."""
     lines = log.read_text("utf-8", "replace").strip().splitlines()
     last = lines[-1] if lines else "it said nothing"
     return ResourceError(f"{message}: {last}", where=str(log), remedy="Read that file; the drill kept it.")

@@ -20,7 +20,7 @@ from typing import Literal
 import msgspec
 
 from spiritsafe.errors import InputError
-from spiritsafe.record.exchange import Exchange, Message, message_text
+from spiritsafe.record.exchange import Exchange, message_text
 
 SCHEME = "twins-1:hmac-sha256"
 KEY_BYTES = 32
@@ -176,21 +176,21 @@ def choose(texts: Mapping[str, tuple[str, str]], key: bytes) -> dict[str, str]:
     return {name: versions[coin(key, name)] for name, versions in texts.items()}
 
 
+def turns_of(exchange: Exchange) -> tuple[dict[str, str], ...]:
+    """The turns that were answered, the system's first, as ``role`` and ``content``."""
+    system = ({"role": "system", "content": exchange.system},) if exchange.system else ()
+    return (*system, *({"role": m.role, "content": message_text(m)} for m in exchange.messages or ()))
+
+
 def _pair(first: Exchange, second: Exchange) -> Pair:
-    turns = first.messages or ()
-    system = ({"role": "system", "content": first.system},) if first.system else ()
     return Pair(
         pair_id=first.twin_of or "",
         time=first.time,
         epoch=str(first.extra.get("epoch", epoch_of(first.time))),
-        messages=(*system, *map(_turn, turns)),
+        messages=turns_of(first),
         answers=(first.completion or "", second.completion or ""),
         tenant=first.account_id,
     )
-
-
-def _turn(message: Message) -> dict[str, str]:
-    return {"role": message.role, "content": message_text(message)}
 
 
 def _mac(key: bytes, purpose: str, text: str) -> bytes:

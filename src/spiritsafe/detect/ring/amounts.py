@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from spiritsafe.stats.evalues import calibrate_mixture
-from spiritsafe.stats.logs import p_from_log10
-from spiritsafe.stats.result import Evidence, Exact, Result
+from spiritsafe.detect.wealth import evidence_of_ring
+from spiritsafe.stats.result import Evidence
 
 if TYPE_CHECKING:
     from spiritsafe.detect.types import FloatArray
@@ -47,20 +46,15 @@ def even(ring_id: str, exchanges: FloatArray) -> Evidence:
         f"its {len(exchanges)} customers ask about {middle:,.0f} times each, give or take a factor of"
         f" {math.exp(spread):.2f}; honest customers differ more"
     )
-    return Evidence(
-        family="when",
-        result=Result(
-            name="amounts",
-            version=1,
-            subject=ring_id,
-            null=_NULL,
-            statistic=-log10_p,
-            p_value=p_from_log10(log10_p),
-            log10_e=calibrate_mixture(log10_p),
-            n=len(exchanges),
-            unit="customers",
-            effect=spread,
-            method=Exact(distribution=f"chi-squared of log amounts, spread {SPREAD}"),
-            because=(words,),
-        ),
+    return evidence_of_ring(
+        "when",
+        "amounts",
+        ring_id,
+        _NULL,
+        log10_p,
+        n=len(exchanges),
+        unit="customers",
+        effect=spread,
+        distribution=f"chi-squared of log amounts, spread {SPREAD}",
+        because=(words,),
     )

@@ -15,9 +15,8 @@ from spiritsafe.detect.ring.lockstep import in_step
 from spiritsafe.detect.ring.manner import manner
 from spiritsafe.detect.ring.samples import equally_often
 from spiritsafe.detect.types import Ring
-from spiritsafe.stats.evalues import calibrate_mixture
-from spiritsafe.stats.logs import p_from_log10
-from spiritsafe.stats.result import Evidence, Exact, Result
+from spiritsafe.detect.wealth import evidence_of_ring
+from spiritsafe.stats.result import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,20 +167,16 @@ def _ring(found: _Tested, held: Sample, of: IntArray, table: LinkTable) -> Ring:
 
 
 def _evidence(ring_id: str, seen: Dealt, log10_p: float, because: tuple[str, ...]) -> Evidence:
-    return Evidence(
-        family="together",
-        result=Result(
-            name="dealt",
-            version=1,
-            subject=ring_id,
-            null=_NULL,
-            statistic=-seen.log10_p,
-            p_value=p_from_log10(log10_p),
-            log10_e=calibrate_mixture(max(log10_p, -300.0)),
-            n=seen.draws,
-            unit="exchanges",
-            effect=seen.distinct / max(seen.expected, 1.0),
-            method=Exact(distribution="binomial, of distinct questions among those known from others"),
-            because=because,
-        ),
+    return evidence_of_ring(
+        "together",
+        "dealt",
+        ring_id,
+        _NULL,
+        log10_p,
+        n=seen.draws,
+        unit="exchanges",
+        effect=seen.distinct / max(seen.expected, 1.0),
+        distribution="binomial, of distinct questions among those known from others",
+        because=because,
+        statistic=-seen.log10_p,
     )

@@ -15,9 +15,8 @@ from spiritsafe.detect.ring.rhythm import Crowd, Rhythm, crowd_of, days_of_week,
 from spiritsafe.detect.ring.stars import Stars, stars
 from spiritsafe.detect.ring.sums import log10_chosen, log10_given
 from spiritsafe.detect.types import Ring
-from spiritsafe.stats.evalues import calibrate_mixture
-from spiritsafe.stats.logs import p_from_log10
-from spiritsafe.stats.result import Evidence, Exact, Result
+from spiritsafe.detect.wealth import evidence_of_ring
+from spiritsafe.stats.result import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -298,21 +297,15 @@ def _agreement(group: _Group, members: NDArray[np.float32], own: Rhythm, of: Int
 
 
 def _evidence(ring_id: str, group: _Group, middle: float, parties: int, because: tuple[str, ...]) -> Evidence:
-    log10_p = max(group.log10_p, -300.0)
-    return Evidence(
-        family="when",
-        result=Result(
-            name="lockstep",
-            version=1,
-            subject=ring_id,
-            null=_NULL,
-            statistic=-group.log10_p,
-            p_value=p_from_log10(group.log10_p),
-            log10_e=calibrate_mixture(log10_p),
-            n=parties,
-            unit="customers",
-            effect=middle,
-            method=Exact(distribution=f"binomial tail of Fisher's z by the {group.by}, guarded"),
-            because=because,
-        ),
+    return evidence_of_ring(
+        "when",
+        "lockstep",
+        ring_id,
+        _NULL,
+        group.log10_p,
+        n=parties,
+        unit="customers",
+        effect=middle,
+        distribution=f"binomial tail of Fisher's z by the {group.by}, guarded",
+        because=because,
     )

@@ -9,9 +9,8 @@ import numpy as np
 from scipy import stats
 
 from spiritsafe.detect.cores import MOST_CORES
-from spiritsafe.stats.evalues import calibrate_mixture
-from spiritsafe.stats.logs import p_from_log10
-from spiritsafe.stats.result import Evidence, Exact, Result
+from spiritsafe.detect.wealth import evidence_of_ring
+from spiritsafe.stats.result import Evidence
 
 if TYPE_CHECKING:
     from spiritsafe.detect.cores import Sample
@@ -64,22 +63,17 @@ def equally_often(ring_id: str, inside: Sample, party: IntArray) -> Evidence:
             f"of {len(times):,} questions {as_often:,} were asked by exactly {often}: more than come about where nobody"
             " knows of the others"
         )
-    return Evidence(
-        family="drawn",
-        result=Result(
-            name="samples",
-            version=1,
-            subject=ring_id,
-            null=_NULL,
-            statistic=-log10_p,
-            p_value=p_from_log10(log10_p),
-            log10_e=calibrate_mixture(log10_p),
-            n=len(times),
-            unit="questions",
-            effect=as_often / max(len(times), 1),
-            method=Exact(distribution="normal, of a log ratio of neighbouring frequencies"),
-            because=(words,),
-        ),
+    return evidence_of_ring(
+        "drawn",
+        "samples",
+        ring_id,
+        _NULL,
+        log10_p,
+        n=len(times),
+        unit="questions",
+        effect=as_often / max(len(times), 1),
+        distribution="normal, of a log ratio of neighbouring frequencies",
+        because=(words,),
     )
 
 
