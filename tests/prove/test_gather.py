@@ -9,7 +9,8 @@ import pytest
 
 from spiritsafe.errors import InputError
 from spiritsafe.protect import twins
-from spiritsafe.prove.gather import from_gateway, from_texts
+from spiritsafe.protect.keys import Keyring
+from spiritsafe.prove.gather import from_marks, from_texts, from_twins
 from spiritsafe.prove.plan import make_plan, read_case
 from spiritsafe.record.exchange import Exchange, Message
 from spiritsafe.record.keys import secret
@@ -36,7 +37,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_a_case_from_a_gateway_is_ready_to_be_planned(data: Path, tmp_path: Path) -> None:
-    path = from_gateway(data, "2026-11", tmp_path / "case", "a model: ours?")
+    path = from_twins(data, "2026-11", tmp_path / "case", "a model: ours?")
     case = read_case(path)
     assert (case.name, case.subject) == ("case", "a model: ours?")
     plan = make_plan(case, path.parent)
@@ -46,9 +47,9 @@ def test_a_case_from_a_gateway_is_ready_to_be_planned(data: Path, tmp_path: Path
 
 def test_an_epoch_without_pairs_is_named(data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no twins of '2026-12'"):
-        from_gateway(data, "2026-12", tmp_path / "case", "x")
+        from_twins(data, "2026-12", tmp_path / "case", "x")
     with pytest.raises(InputError, match="no record"):
-        from_gateway(tmp_path / "nothing", "2026-11", tmp_path / "case", "x")
+        from_twins(tmp_path / "nothing", "2026-11", tmp_path / "case", "x")
 
 
 def lines(path: Path, *rows: object) -> Path:
@@ -83,6 +84,48 @@ def test_texts_that_are_none_are_named(tmp_path: Path, rows: list[object], messa
 
 
 def test_a_case_is_not_written_over(data: Path, tmp_path: Path) -> None:
-    from_gateway(data, "2026-11", tmp_path / "case", "x")
+    from_twins(data, "2026-11", tmp_path / "case", "x")
     with pytest.raises(InputError, match="there is a case already"):
-        from_gateway(data, "2026-11", tmp_path / "case", "x")
+        from_twins(data, "2026-11", tmp_path / "case", "x")
+
+
+def marked(folder: Path, name: str, texts: bool = True) -> Path:
+    """What a gateway leaves behind whose answers were marked in two epochs."""
+    ring = Keyring(folder)
+    made = [ring.commit(name, TIME - timedelta(days=1)), ring.commit(name, TIME - timedelta(hours=1))]
+    with SealedLog.open(folder / "record") as log:
+        for n in range(12):
+            row = Exchange(
+                exchange_id=f"ex_{n}",
+                time=TIME + timedelta(hours=n),
+                account_id=f"acc_{n % 3}",
+                messages=(Message("user", f"why {n // 2}?"),) if texts else None,
+                completion="so",
+                mark_id=made[n // 6].mark_id,
+            )
+            log.append(row).result()
+    return folder
+
+
+@pytest.mark.parametrize(("name", "test"), [("traced-k1-g0.25-d2-m64", "tracing"), ("choice-n4-k2", "radioactivity")])
+def test_a_case_from_marked_answers_is_ready_to_be_planned(folder: Path, tmp_path: Path, name: str, test: str) -> None:
+    data = marked(tmp_path / "data", name)
+    path = from_marks(data, 2, tmp_path / "case", "a model", lambda: folder / "tokenizer.json")
+    case = read_case(path)
+    plan = make_plan(case, path.parent)
+    assert [part.test for part in plan.parts] == [test]
+    assert (plan.parts[0].n, plan.parts[0].options.mark, plan.parts[0].options.epoch) == (3, name, "2")
+    assert (plan.parts[0].first, plan.parts[0].last) == (TIME + timedelta(hours=6), TIME + timedelta(hours=11))
+    questions = json.loads((path.parent / "questions.json").read_text())
+    assert sorted(questions["prompts"]) == ["why 3?", "why 4?", "why 5?"]
+    assert questions.get("tenants") == (["acc_0", "acc_1", "acc_2"] if test == "tracing" else None)
+    assert stat.S_IMODE((path.parent / "mark.key").stat().st_mode) == 0o600
+
+
+def test_an_epoch_that_marked_nothing_or_kept_no_text_is_named(tmp_path: Path) -> None:
+    data = marked(tmp_path / "data", "choice-n4-k2")
+    Keyring(data).commit("choice-n4-k2")
+    with pytest.raises(InputError, match="nothing is marked choice-n4-k2@3"):
+        from_marks(data, 3, tmp_path / "case", "x", Path)
+    with pytest.raises(InputError, match="was not kept"):
+        from_marks(marked(tmp_path / "blind", "choice-n4-k2", texts=False), 1, tmp_path / "case", "x", Path)

@@ -11,7 +11,7 @@ from spiritsafe.prove.instruments.types import Options
 
 
 def test_an_unknown_test_is_told_the_names_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="twins, canaries, radioactivity"):
+    with pytest.raises(UsageError, match="twins, canaries, radioactivity, tracing"):
         open_instrument("tea leaves", tmp_path / "x", Options())
 
 

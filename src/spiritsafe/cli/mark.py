@@ -166,12 +166,18 @@ def _texts(file: Path, name: str) -> Iterator[str]:
 def _tokenizer(model: str) -> Tokenizer:
     """A model's tokenizer, from its ``tokenizer.json`` alone: neither torch nor the model is loaded."""
     from spiritsafe.prove.instruments.radioactivity import Words
+
+    return Words(tokenizer_file(model).read_text(encoding="utf-8"))
+
+
+def tokenizer_file(model: str) -> Path:
+    """The ``tokenizer.json`` of ``smollm2`` or of a model's folder. Raises ``InputError`` if there is none."""
     from spiritsafe.teach.embedded import folder
 
     file = (folder() if model == "smollm2" else Path(model)) / "tokenizer.json"
     if not file.is_file():
         raise InputError("there is no tokenizer", where=str(file), remedy="Name the folder of the marked model.")
-    return Words(file.read_text(encoding="utf-8"))
+    return file
 
 
 def _tell(found: Detection, verdict: str, alpha: float, json: bool) -> None:

@@ -41,10 +41,15 @@ def prove(
         typer.Option(metavar="FILE", help="The key to sign with, made if need be. [default: beside the case]"),
     ] = None,
     leads: Annotated[bool, typer.Option("--leads", help="Look for leads too; they are no evidence.")] = False,
-    twins_of: Annotated[
-        Path | None, typer.Option("--from", metavar="DATA", help="Make the case from a gateway's twins.")
+    kept: Annotated[
+        Path | None, typer.Option("--from", metavar="DATA", help="Make the case from what a gateway kept.")
     ] = None,
-    epoch: Annotated[str | None, typer.Option(help="Which twins: a month, as 2026-11.")] = None,
+    epoch: Annotated[
+        str | None, typer.Option(help="With --from: a month of twins, as 2026-11, or the number of a mark's epoch.")
+    ] = None,
+    tokenizer: Annotated[
+        str, typer.Option(metavar="MODEL", help="Of marks: whose tokens, smollm2 or the marked model's folder.")
+    ] = "smollm2",
     texts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Make the case from your own texts in two versions each.")
     ] = None,
@@ -59,16 +64,19 @@ def prove(
     """
     if case is None:
         raise UsageError("there is no case", remedy="Give --case FILE.", where="--case")
-    if twins_of is not None or texts is not None:
-        _make(case, twins_of, epoch, texts, about, json)
+    if kept is not None or texts is not None:
+        _make(case, kept, epoch, tokenizer, texts, about, json)
         return
     if suspect is None and not commit:
         raise UsageError("whom shall it ask?", remedy="Name the suspect, or give --commit to make the plan only.")
     _run(suspect, case, out or case.with_suffix(".bundle"), key or case.with_suffix(".key"), stamp, leads, json)
 
 
-def _make(case: Path, data: Path | None, epoch: str | None, texts: Path | None, about: str, json: bool) -> None:
-    from spiritsafe.prove.gather import CASE, PUBLISH, from_gateway, from_texts
+def _make(
+    case: Path, data: Path | None, epoch: str | None, tokenizer: str, texts: Path | None, about: str, json: bool
+) -> None:
+    from spiritsafe.cli.mark import tokenizer_file
+    from spiritsafe.prove.gather import CASE, PUBLISH, from_marks, from_texts, from_twins
 
     if data is not None and texts is not None:
         raise UsageError("--from and --texts exclude each other", remedy="Give one of them.")
@@ -76,8 +84,12 @@ def _make(case: Path, data: Path | None, epoch: str | None, texts: Path | None, 
         raise UsageError(f"a new case is called {CASE}", remedy=f"Give --case FOLDER/{CASE}.", where="--case")
     if data is not None:
         if epoch is None:
-            raise UsageError("which epoch?", remedy="Give --epoch, as 2026-11.", where="--epoch")
-        made = from_gateway(data, epoch, case.parent, about)
+            remedy = "Give --epoch: 2026-11 for the twins of that month, 3 for the third epoch of marks."
+            raise UsageError("which epoch?", remedy=remedy, where="--epoch")
+        if epoch.isdigit():
+            made = from_marks(data, int(epoch), case.parent, about, lambda: tokenizer_file(tokenizer))
+        else:
+            made = from_twins(data, epoch, case.parent, about)
     else:
         assert texts is not None
         made = from_texts(texts, case.parent, about)

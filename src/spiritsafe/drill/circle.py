@@ -19,7 +19,7 @@ from spiritsafe.evidence.signing import own_private
 from spiritsafe.protect.twins import pairs_in, read_pairs, turns_of, write_pairs
 from spiritsafe.prove.bundle import signed, write
 from spiritsafe.prove.conduct import conduct
-from spiritsafe.prove.gather import CASE, PAIRS, from_gateway
+from spiritsafe.prove.gather import CASE, PAIRS, from_twins
 from spiritsafe.prove.plan import read_case
 from spiritsafe.prove.protocol import REAL, SUSPECT
 from spiritsafe.prove.verify_bundle import verify
@@ -76,7 +76,7 @@ def _proved(
     if not pairs:
         raise InputError("no twins were drawn for them", where=str(data / "twins"), remedy="Play a longer drill.")
     folder = out / "case"
-    path = from_gateway(data, pairs[0].epoch, folder, "a student trained on what the stopped accounts were served")
+    path = from_twins(data, pairs[0].epoch, folder, "a student trained on what the stopped accounts were served")
     write_pairs(folder / PAIRS, [pair for pair in read_pairs(folder / PAIRS) if pair.tenant in accounts])
     case = read_case(path)
     tests = tuple(msgspec.structs.replace(test, reference=teacher) for test in case.tests)

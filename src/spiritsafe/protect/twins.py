@@ -143,7 +143,12 @@ def pairs_in(exchanges: Iterable[Exchange]) -> Iterator[Pair]:
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
     """Write pairs as JSON lines."""
-    path.write_bytes(b"".join(msgspec.json.encode(pair, order="sorted") + b"\n" for pair in pairs))
+    path.write_bytes(lines_of(pairs))
+
+
+def lines_of(pairs: Iterable[Pair]) -> bytes:
+    """Pairs as JSON lines."""
+    return b"".join(msgspec.json.encode(pair, order="sorted") + b"\n" for pair in pairs)
 
 
 def read_pairs(path: Path) -> list[Pair]:

@@ -8,7 +8,7 @@ import msgspec
 
 from spiritsafe.evidence.document import Block, Document, Heading, Points, Table, Text
 from spiritsafe.prove.plan import Plan, windows
-from spiritsafe.prove.protocol import LIMITS, REAL, SUSPECT
+from spiritsafe.prove.protocol import LIMITS, NAMING, REAL, SUSPECT
 from spiritsafe.stats.result import Exact, MonteCarlo
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def _finding(plan: Plan, results: Results) -> str:
 def _named(named: tuple[str, ...]) -> list[Block]:
     if not named:
         return []
-    return [Text("Answers to these accounts were among its training data (corrected for their number):"), Points(named)]
+    words = "Answers to these accounts were among its training data; the chance of naming even one innocent was at most"
+    return [Text(f"{words} {NAMING:g}:"), Points(named)]
 
 
 def _how(plan: Plan) -> list[Block]:

@@ -29,6 +29,8 @@ from spiritsafe.stats.result import Result
 Verdict = Literal["rejects", "does-not-reject", "undecided"]
 REAL = 0
 SUSPECT = 0
+NAMING = 1e-3
+"""The chance of naming even one innocent tenant is at most this, whatever the level of the verdict."""
 
 EXPOSURE = """What is shown is exposure: the suspect's training data held, or was made from, what was served. Not how
 it came there, nor who meant it to."""
@@ -66,8 +68,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict, and why. ``named`` are tenants whose answers the suspect was fed, corrected for their number;
-    only where the test itself rejects.
+    """The verdict, and why. ``named`` are tenants whose answers the suspect was fed, corrected for their number
+    at ``NAMING``; only where the test itself rejects.
     """
 
     verdict: Verdict
@@ -176,7 +178,7 @@ def _named(plan: Plan, cells: Sequence[Cell], part: int) -> tuple[str, ...]:
     results = [result for cell in cells if cell.part == part for result in cell.outcome.parts]
     if not results:
         return ()
-    corrected = holm([_p(plan, result) for result in results], plan.alpha)
+    corrected = holm([_p(plan, result) for result in results], min(plan.alpha, NAMING))
     return tuple(
         result.subject.partition(" from ")[2] or result.subject
         for result, rejected in zip(results, corrected.rejected, strict=True)

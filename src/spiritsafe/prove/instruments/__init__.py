@@ -13,6 +13,7 @@ INSTRUMENTS: dict[str, str] = {
     "twins": "spiritsafe.prove.instruments.twins:open_twins",
     "canaries": "spiritsafe.prove.instruments.canaries:open_canaries",
     "radioactivity": "spiritsafe.prove.instruments.radioactivity:open_radioactivity",
+    "tracing": "spiritsafe.prove.instruments.tracing:open_tracing",
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -17,6 +17,7 @@ from spiritsafe.errors import InputError
 from spiritsafe.protect.keys import VERSION, Commitment, key_of, opens
 from spiritsafe.protect.marks.detect import TooFewTokens
 from spiritsafe.protect.marks.registry import mark
+from spiritsafe.protect.marks.types import Mark
 from spiritsafe.prove.instruments.types import Options, Outcome
 from spiritsafe.prove.radioactivity import Asked, ask, radioactivity
 from spiritsafe.prove.suspect import Reply, Suspect
@@ -133,8 +134,16 @@ class _Numbered:
 
 def open_radioactivity(path: Path, options: Options) -> Radioactivity:
     """Questions from a JSON file. Raises ``InputError`` for one that is none, ``UsageError`` for an unknown mark."""
+    return Radioactivity(opened(path, options, Questions)[0], options)
+
+
+Q = TypeVar("Q", bound=Questions)
+
+
+def opened(path: Path, options: Options, kind: type[Q]) -> tuple[Q, Mark]:
+    """Questions from a JSON file, and the mark that the options name. Raises what ``open_radioactivity`` does."""
     try:
-        questions = msgspec.json.decode(path.read_bytes(), type=Questions)
+        questions = msgspec.json.decode(path.read_bytes(), type=kind)
         int(options.epoch)
     except (msgspec.MsgspecError, ValueError) as error:
         raise InputError(
@@ -142,4 +151,11 @@ def open_radioactivity(path: Path, options: Options) -> Radioactivity:
             where=str(path),
             remedy="Give prompts, first and last, and in the options the mark's name and its epoch's number.",
         ) from error
-    return Radioactivity(questions, options)
+    found = mark(options.mark)
+    if found.unit == "tokens" and questions.tokenizer is None:
+        raise InputError(
+            f"{found.name} counts tokens, and there is no tokenizer",
+            where=str(path),
+            remedy="Put the text of the marked model's tokenizer.json into 'tokenizer'.",
+        )
+    return questions, found
