@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from spiritsafe.errors import BrokenRecord
@@ -20,7 +21,7 @@ from spiritsafe.record.journal import Entry
 from spiritsafe.record.manifest import SEGMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
 
@@ -156,6 +157,29 @@ def read_tables(path: Path, start: int = 0) -> Iterator[dict[str, list[Any]]]:
             raise
         place = path.name if row is None else f"{path.name}, row {row}"
         raise BrokenRecord(f"the segment can't be read: {error}", remedy=_REMEDY, where=place) from error
+
+
+def tables_of(path: Path, accounts: Collection[str]) -> Iterator[tuple[int, list[Stored]]]:
+    """Yield a segment's row groups, the last first: how many rows each has, and those of ``accounts``.
+
+    Raises as ``read_tables`` does.
+    """
+    wanted = pa.array(sorted(accounts), pa.string())
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for group in reversed(range(file.num_row_groups)):
+                size = file.metadata.row_group(group).num_rows
+                names = file.read_row_group(group, columns=["account_id"]).column(0)
+                here = pc.indices_nonzero(pc.is_in(names, value_set=wanted))
+                if not len(here):
+                    yield size, []
+                    continue
+                table = file.read_row_group(group).take(here)
+                yield size, list(rows({name: _values(table.column(name)) for name in column_kinds()}))
+    except (pa.ArrowException, KeyError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise BrokenRecord(f"the segment can't be read: {error}", remedy=_REMEDY, where=path.name) from error
 
 
 _REMEDY = "Run `spiritsafe verify` for the whole finding; restore the segment from a backup"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 import msgspec
 
@@ -84,8 +85,28 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"{self.name}: n counts observations, got {self.n}")
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """A ``Result`` with the family it belongs to. Two families are needed before anyone is sanctioned."""
+class Telling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One exchange that evidence rests on. ``share``, in (0, 1], is its part of what all exchanges that were looked at
+    take away from the evidence when each is left out.
+
+    ``row`` is its place in the sealed record: what was said can be read there for as long as it is kept. ``text`` is
+    an excerpt, for a report that is read at once; what is stored holds none, or pruning the record would not remove it.
+    """
+
+    account_id: str
+    share: float
+    exchange_id: str | None = None
+    time: datetime | None = None
+    row: int | None = None
+    text: str | None = None
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A ``Result`` with the family it belongs to. Two families are needed before anyone is sanctioned.
+
+    ``telling`` are the exchanges that weigh most, the weightiest first, once they were looked for.
+    """
 
     family: str
     result: Result
+    telling: tuple[Telling, ...] = ()
