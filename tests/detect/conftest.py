@@ -13,6 +13,7 @@ import pytest
 
 from spiritsafe import settings
 from spiritsafe.detect.account.elicitation_train import PHRASES, Phrases, expand
+from spiritsafe.detect.calls import PARAMS
 from spiritsafe.detect.features import SHARED, Batch, digest
 from spiritsafe.record.sketch import Counts, SketchColumns
 
@@ -112,6 +113,7 @@ def batch_of(elicits: tuple[np.ndarray, np.ndarray]) -> Callable[..., Batch]:
             shared=shared[order],
             models=("teacher",),
             model=np.zeros(len(owner), dtype=np.int64),
+            params=np.full((len(owner), len(PARAMS)), np.nan, dtype=np.float32),
         )
 
     return make

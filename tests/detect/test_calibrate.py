@@ -30,7 +30,7 @@ def test_peers_and_calibration_are_different_accounts(
 ) -> None:
     watch = collected(batch_of(honest(150)))
     made = reference_of(watch, made=MADE, source="x")
-    looked_at = sum(1 for t in watch.tenants.values() if t.windows())
+    looked_at = sum(1 for t in watch.tenants.values() if t.windows(watch.detectors))
     assert made.accounts == looked_at
     assert len(made.peers) == looked_at // 3
     assert made.scores("population").scores.size == looked_at - len(made.peers)

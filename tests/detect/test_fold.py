@@ -7,6 +7,7 @@ import msgspec
 import polars as pl
 import pytest
 
+from spiritsafe.detect.account import account_detectors
 from spiritsafe.detect.fold import MOST_PROMPTS, Fold, Folded, Parcel, Split, fold, split
 from spiritsafe.detect.log import open_log
 from spiritsafe.detect.online import Watch
@@ -42,7 +43,7 @@ def test_an_account_is_in_one_share_and_its_rows_stay_in_order(traffic: pl.DataF
     assert set(whole) == parcel.accounts
     for tenants in found:
         for name, tenant in tenants.items():
-            assert tenant.state() == whole[name].state()
+            assert tenant.state(account_detectors()) == whole[name].state(account_detectors())
 
 
 def test_folding_on_gives_what_folding_at_once_gives(traffic: pl.DataFrame, tmp_path: Path) -> None:

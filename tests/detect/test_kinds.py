@@ -22,7 +22,7 @@ def test_accounts_that_ask_alike_are_of_one_kind(
     actors = honest(6 * ACCOUNTS_EACH, kinds=4)
     watch = Watch()
     watch.learn_batch(batch_of(actors))
-    tenants = [tenant for tenant in watch.tenants.values() if tenant.windows()]
+    tenants = [tenant for tenant in watch.tenants.values() if tenant.windows(watch.detectors)]
     kinds = kinds_of(watch.detectors, tenants)
     assert sum(kind.accounts for kind in kinds) == len(tenants)
     assert [kind.accounts for kind in kinds] == sorted((kind.accounts for kind in kinds), reverse=True)
@@ -39,7 +39,7 @@ def test_few_accounts_are_one_kind_and_none_are_none(
     honest: Callable[..., list[Any]], batch_of: Callable[..., Batch]
 ) -> None:
     watch = crowd(honest, batch_of, 30, 4)
-    tenants = [tenant for tenant in watch.tenants.values() if tenant.windows()]
+    tenants = [tenant for tenant in watch.tenants.values() if tenant.windows(watch.detectors)]
     assert [kind.name for kind in kinds_of(watch.detectors, tenants)] == ["kind-1"]
     assert kinds_of(watch.detectors, []) == []
     assert kind_names([], watch.detectors, tenants) == [OTHER] * len(tenants)
@@ -50,5 +50,5 @@ def test_without_the_detector_of_what_is_asked_there_are_no_kinds(
 ) -> None:
     blind = Watch(detectors=[detector for detector in Watch().detectors if detector.name != BY])
     blind.learn_batch(batch_of(honest(30)))
-    tenants = [tenant for tenant in blind.tenants.values() if tenant.windows()]
+    tenants = [tenant for tenant in blind.tenants.values() if tenant.windows(blind.detectors)]
     assert kinds_of(blind.detectors, tenants) == []

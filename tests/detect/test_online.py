@@ -34,7 +34,7 @@ TONGUES = (
 def parts(batch: Batch, n: int) -> list[Batch]:
     """The batch in n pieces, one after the other."""
     cuts = np.array_split(np.arange(len(batch)), n)
-    names = ("owner", "seconds", "prompt", "shared", "model")
+    names = ("owner", "seconds", "prompt", "shared", "model", "params")
     return [Batch(**{**batch.__dict__, **{name: getattr(batch, name)[cut] for name in names}}) for cut in cuts]
 
 
@@ -323,7 +323,7 @@ def clocks_wrong(batch: Batch) -> list[Batch]:
 
 def out_of_order_and_twice(batch: Batch) -> list[Batch]:
     order = np.random.default_rng(1).permutation(len(batch))
-    names = ("owner", "seconds", "prompt", "shared", "model")
+    names = ("owner", "seconds", "prompt", "shared", "model", "params")
     mixed = changed(batch, **{name: getattr(batch, name)[order] for name in names})
     return [*parts(mixed, 5), batch]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from spiritsafe.detect.calls import PARAMS
 from spiritsafe.detect.log import open_log
 from spiritsafe.detect.rows import TEXT, Chunk, Frame, Notes, exchanges, frames, last_user
 from spiritsafe.errors import InputError
@@ -39,7 +40,7 @@ def test_any_subset_of_columns_will_do_and_nulls_everywhere(tmp_path: Path) -> N
         client=pl.Series([None] * 4, dtype=pl.String),
     )
     assert frame.rows == 4
-    assert frame.kept.columns == [*TEXT, "time"]
+    assert frame.kept.columns == [*TEXT, "time", *PARAMS]
     assert frame.kept.get_column("account_id").to_list() == ["a", "b", "c"]
     assert frame.accounts == {"a", "b", "c"}
     assert frame.notes == Notes(nameless=1, promptless=1, timeless=3)
@@ -147,3 +148,26 @@ def test_a_sealed_record_is_read_likewise(tmp_path: Path) -> None:
     assert chunk().accounts == {"a0", "a1", "a2"}
     assert [e.account_id for e in chunk(grant("a1", "small")).kept] == ["a0"]
     assert chunk(grant("a1", "large")).notes.granted == 1
+
+
+def test_how_answers_were_drawn_is_read_under_any_name_and_else_unknown(tmp_path: Path) -> None:
+    frame = read(
+        tmp_path,
+        account_id=["a", "b", "c", "d"],
+        prompt=["x"] * 4,
+        logprobs=[True, False, None, True],
+        top_logprobs=[5, None, None, None],
+        max_completion_tokens=[100, 2**40, -1, None],
+        n=["4", "one", None, ""],
+        completion_tokens=pl.Series([float("nan"), 7.0, float("inf"), None]),
+        temperature=[[1.0]] * 4,
+    )
+    held = frame.kept.select("logprobs", "max_tokens", "n", "completion_tokens", "temperature", "prompt_tokens")
+    assert held.to_dict(as_series=False) == {
+        "logprobs": [5.0, 0.0, None, 1.0],
+        "max_tokens": [100.0, None, None, None],
+        "n": [None] * 4,
+        "completion_tokens": [None, 7.0, None, None],
+        "temperature": [None] * 4,
+        "prompt_tokens": [None] * 4,
+    }

@@ -31,7 +31,7 @@ def tenant() -> Tenant:
 def test_windows_come_at_checkpoints_and_never_in_between(tenant: Tenant) -> None:
     passed = learn(tenant, keys(0, 100), rows(100))
     assert [w[0][0] for w in passed] == sorted(c for c in CHECKPOINTS if c <= 100)
-    assert [w[0][0] for w in tenant.windows()] == [96]
+    assert [w[0][0] for w in tenant.windows(ACCOUNT_DETECTORS)] == [96]
 
 
 def test_one_at_a_time_and_all_at_once_are_the_same(tenant: Tenant) -> None:
@@ -52,7 +52,7 @@ def test_a_prompt_counts_once_a_block(tenant: Tenant) -> None:
 
 def test_a_full_block_is_kept_and_the_next_starts_afresh(tenant: Tenant) -> None:
     learn(tenant, keys(0, BLOCK + 16), rows(BLOCK + 16))
-    assert [w[0][0] for w in tenant.windows()] == [BLOCK, 16]
+    assert [w[0][0] for w in tenant.windows(ACCOUNT_DETECTORS)] == [BLOCK, 16]
 
 
 def test_memory_is_bounded_whatever_an_account_sends(tenant: Tenant) -> None:
@@ -60,9 +60,9 @@ def test_memory_is_bounded_whatever_an_account_sends(tenant: Tenant) -> None:
         learn(tenant, keys(part * 1000, 1000), rows(1000))
         for value in range(100):
             tenant.share(0, part * 100 + value)
-    assert len(tenant.windows()) <= KEPT + 1
+    assert len(tenant.windows(ACCOUNT_DETECTORS)) <= KEPT + 1
     assert len(tenant.shared) == MOST_VALUES
-    assert len(msgspec.msgpack.encode(tenant.state())) < 64 * 1024
+    assert len(msgspec.msgpack.encode(tenant.state(ACCOUNT_DETECTORS))) < 64 * 1024
 
 
 def test_a_state_goes_on_where_it_stopped(tenant: Tenant) -> None:
@@ -71,9 +71,9 @@ def test_a_state_goes_on_where_it_stopped(tenant: Tenant) -> None:
     tenant.share(0, 2**64 - 1)
     tenant.models.add("teacher")
     tenant.best = [(0.5, 0.6, 48), (0.3, 0.4, 48), (0.1, 0.2, 48)]
-    stored = msgspec.msgpack.decode(msgspec.msgpack.encode(tenant.state()), type=TenantState)
+    stored = msgspec.msgpack.decode(msgspec.msgpack.encode(tenant.state(ACCOUNT_DETECTORS)), type=TenantState)
     again = Tenant.from_state(stored, ACCOUNT_DETECTORS)
-    assert again.state() == tenant.state()
+    assert again.state(ACCOUNT_DETECTORS) == tenant.state(ACCOUNT_DETECTORS)
     one = learn(tenant, keys(40, 80), [f[40:] for f in features])
     two = learn(again, keys(40, 80), [f[40:] for f in features])
     for a, b in zip(one, two, strict=True):
@@ -86,7 +86,7 @@ def test_a_new_period_forgets_what_was_asked_but_not_what_is_shared(tenant: Tena
     tenant.share(0, 1)
     tenant.best = [(0.5, 0.6, 48), (0.3, 0.4, 48), (0.1, 0.2, 48)]
     tenant.start(ACCOUNT_DETECTORS, 5.0)
-    assert tenant.windows() == []
+    assert tenant.windows(ACCOUNT_DETECTORS) == []
     assert tenant.best == []
     assert tenant.shared == {(0, 1)}
 

@@ -76,7 +76,7 @@ def calibrate(
             late[part].append(_pick(batch, tested & (batch.seconds >= since) & (batch.seconds < until)))
         report(done := done + rows)
     suspicious = rings_in(whole)
-    looked_at = sum(1 for tenant in whole.tenants.values() if tenant.windows())
+    looked_at = sum(1 for tenant in whole.tenants.values() if tenant.windows(whole.detectors))
     without = frozenset(suspicious[: math.ceil(contamination * looked_at)])
     made_of_all = reference_of(whole, made=made, source=source, without=without)
     trial = reference_of(early, made=made, source=source, without=without)
@@ -144,7 +144,7 @@ def _span(log: Log, grants: Sequence[Grant]) -> tuple[float, float]:
 
 def _pick(batch: Batch, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Batch:
     """Some rows of a batch."""
-    kept = {name: getattr(batch, name)[rows] for name in ("owner", "seconds", "prompt", "shared", "model")}
+    kept = {name: getattr(batch, name)[rows] for name in ("owner", "seconds", "prompt", "shared", "model", "params")}
     return dataclasses.replace(batch, **kept)
 
 

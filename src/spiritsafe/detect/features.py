@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from spiritsafe.detect.calls import PARAMS, Calls, params_of
 from spiritsafe.detect.types import KINDS
 from spiritsafe.errors import InputError
 from spiritsafe.record.exchange import VERSION, prompt_text
@@ -18,7 +19,7 @@ from spiritsafe.record.sketch import columns_of, join, read_sketch, sketch_texts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spiritsafe.detect.types import HashArray, IntArray, LinkKind
+    from spiritsafe.detect.types import HashArray, IntArray, LinkKind, Rows
     from spiritsafe.record.exchange import Exchange
     from spiritsafe.record.sketch import Part, SketchColumns, TextSketch
 
@@ -38,7 +39,8 @@ class Batch:
 
     ``owner`` [n] indexes ``accounts``; ``seconds`` [n] is the time since 1970, NaN where unknown; ``prompt`` [n]
     indexes the rows of ``prompts`` (each text once), -1 where nothing was asked or nothing is kept of it;
-    ``shared`` [n, len(SHARED)] holds digests of what accounts share, 0 for none; ``model`` [n] indexes ``models``.
+    ``shared`` [n, len(SHARED)] holds digests of what accounts share, 0 for none; ``model`` [n] indexes ``models``;
+    ``params`` are those of ``Calls``.
     """
 
     accounts: tuple[str, ...]
@@ -49,9 +51,15 @@ class Batch:
     shared: np.ndarray[tuple[int, int], np.dtype[np.uint64]]
     models: tuple[str, ...]
     model: IntArray
+    params: Rows
 
     def __len__(self) -> int:
         return len(self.owner)
+
+    def calls(self) -> Calls:
+        """The same exchanges as calls."""
+        asked = np.append(self.prompts.digest, np.uint64(0))[self.prompt]
+        return Calls(self.seconds, asked, self.params)
 
 
 def from_exchanges(exchanges: Sequence[Exchange], parts: frozenset[Part], key: bytes = b"") -> Batch:
@@ -89,6 +97,7 @@ def from_exchanges(exchanges: Sequence[Exchange], parts: frozenset[Part], key: b
         shared=np.array([_shared(e) for e in exchanges], dtype=np.uint64).reshape(len(exchanges), len(SHARED)),
         models=(model := [models.number(e.model or "") for e in exchanges], tuple(models.names))[1],
         model=np.array(model, dtype=np.int64),
+        params=np.array([params_of(e) for e in exchanges], dtype=np.float32).reshape(len(exchanges), len(PARAMS)),
     )
 
 
@@ -112,6 +121,7 @@ def from_frame(frame: pl.DataFrame, parts: frozenset[Part], key: bytes = b"") ->
         shared=np.stack(shared, axis=1) if len(frame) else np.zeros((0, len(SHARED)), dtype=np.uint64),
         models=models,
         model=model,
+        params=np.stack([_number(frame, name) for name in PARAMS], axis=1),
     )
 
 
@@ -163,6 +173,13 @@ def _column(frame: pl.DataFrame, name: str, kind: pl.DataType | type[pl.DataType
     if name in frame.columns:
         return frame.get_column(name).cast(kind, strict=False)
     return pl.Series(name, [None] * len(frame), dtype=kind)
+
+
+def _number(frame: pl.DataFrame, name: str) -> Rows:
+    """A column of numbers that ``rows`` has made sound, or NaN where the log has none."""
+    if name not in frame.columns:
+        return np.full(len(frame), np.nan, dtype=np.float32)
+    return frame.get_column(name).cast(pl.Float32, strict=False).fill_null(np.nan).to_numpy()
 
 
 def _codes(column: pl.Series) -> tuple[IntArray, tuple[str, ...]]:

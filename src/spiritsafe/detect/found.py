@@ -51,10 +51,11 @@ def findings(judged: Judged, rings: Sequence[Ring], tenants: Mapping[str, Tenant
 
 def _evidence(judged: Judged, ring: Ring, rows: Mapping[str, int]) -> tuple[Evidence, ...]:
     """That of what the members share, and of the members themselves, pooled as what they were found by allows."""
+    at = np.array([rows[name] for name in ring.accounts if name in rows], dtype=np.int64)
+    seeing = [scored for scored in judged.scored if len(scored.known(at))]
     if ring.basis == "shared":
-        at = np.array([rows[name] for name in ring.accounts if name in rows], dtype=np.int64)
-        return (*(scored.ring(at, ring) for scored in judged.scored), together(ring), *ring.evidence)
-    return (*ring.evidence, *(pooled(scored, ring, rows) for scored in judged.scored))
+        return (*(scored.ring(scored.known(at), ring) for scored in seeing), together(ring), *ring.evidence)
+    return (*ring.evidence, *(pooled(scored, ring, rows) for scored in seeing))
 
 
 def _accounts(judged: Judged, tenants: Mapping[str, Tenant], notable: float) -> list[Finding]:
@@ -70,7 +71,7 @@ def _accounts(judged: Judged, tenants: Mapping[str, Tenant], notable: float) -> 
             subject_kind="account",
             accounts=(name,),
             accused=(name,),
-            evidence=evidence,
+            evidence=tuple(item for item in evidence if item is not None),
             models=tuple(sorted(tenants[name].models)),
         )
         for name, evidence in zip(who, told, strict=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from spiritsafe.detect.middles import is_known
 from spiritsafe.detect.wealth import DELTA, evidence_of_ring, log10_allowance, log10_wealth
 from spiritsafe.stats.evalues import average, calibrate_mixture, e_to_p, tempered_product
 from spiritsafe.stats.exact import binomial_upper
@@ -56,7 +57,7 @@ class FromOwnLog:
 
     def __init__(self, statistic: FloatArray, digest: str) -> None:
         self._statistic = statistic
-        self._ordered = np.sort(statistic)
+        self._ordered = np.sort(statistic[is_known(statistic)])
         self._digest = digest
 
     def p(self, rows: IntArray, together: bool) -> tuple[FloatArray, int]:
@@ -75,24 +76,39 @@ class FromOwnLog:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """One detector's view of all accounts: a row each, those without a window left out by ``rows``."""
+    """One detector's view of all accounts: a row each, those without a window left out by ``rows``.
+
+    Of accounts whose statistic is unknown there is no evidence at all, for or against: their e-value is 1.
+    """
 
     detector: AccountDetector
     measured: Measured
     ranks: Ranks
 
+    def known(self, rows: IntArray) -> IntArray:
+        """Those of the rows of which the detector can say anything."""
+        return rows[is_known(self.measured.statistic[rows])]
+
     def log10_e(self, rows: IntArray) -> FloatArray:
         """The wealth of the bet against each account alone."""
-        p, n = self.ranks.p(rows, together=False)
-        return log10_wealth(p, n)
+        wealth = np.zeros(len(rows))
+        known = is_known(self.measured.statistic[rows])
+        if known.any():
+            p, n = self.ranks.p(rows[known], together=False)
+            wealth[known] = log10_wealth(p, n)
+        return wealth
 
-    def accounts(self, rows: IntArray, names: Sequence[str]) -> list[Evidence]:
-        """The evidence about each of some accounts alone."""
-        p, n = self.ranks.p(rows, together=False)
-        wealth = log10_wealth(p, n)
-        method = self.ranks.method(n)
-        each = zip(names, rows.tolist(), p.tolist(), wealth.tolist(), strict=True)
-        return [self._account(name, row, chance, log10_e, n, method) for name, row, chance, log10_e in each]
+    def accounts(self, rows: IntArray, names: Sequence[str]) -> list[Evidence | None]:
+        """The evidence about each of some accounts alone, None where there is none."""
+        told: list[Evidence | None] = [None] * len(rows)
+        some = np.flatnonzero(is_known(self.measured.statistic[rows]))
+        if not some.size:
+            return told
+        p, n = self.ranks.p(rows[some], together=False)
+        wealth, method = log10_wealth(p, n), self.ranks.method(n)
+        for at, chance, log10_e in zip(some.tolist(), p.tolist(), wealth.tolist(), strict=True):
+            told[at] = self._account(names[at], int(rows[at]), chance, log10_e, n, method)
+        return told
 
     def _account(self, name: str, row: int, p: float, log10_e: float, n: int, method: Conformal) -> Evidence:
         effect, prompts = float(self.measured.effect[row]), int(self.measured.n[row])
@@ -113,7 +129,7 @@ class Scored:
                 p_value=p,
                 log10_e=log10_e,
                 n=prompts,
-                unit="distinct prompts",
+                unit="distinct prompts" if self.detector.sees == "prompts" else "calls",
                 effect=effect,
                 method=method,
                 because=(self.detector.words(effect, prompts), rank, self.detector.clears),
@@ -160,17 +176,21 @@ def pooled(scored: Scored, ring: Ring, rows: Mapping[str, int]) -> Evidence:
     """The evidence about the members of a ring that was found by when they ask, or by what they ask.
 
     Found by when: customers were then chosen without a look at what they ask, so those of them that are honest are
-    like any others, and independent. A customer's p-value is that of its account, or twice the median of its
-    accounts' (valid whatever their dependence: Vovk & Wang 2020, "Combining p-values via averaging"). Too many low ones
-    among them are told by the binomial tail, every count that could have been picked counted.
+    like any others in what they ask and how they phrase it, and independent. A customer's p-value is that of its
+    account, or twice the median of its accounts' (valid whatever their dependence: Vovk & Wang 2020, "Combining
+    p-values via averaging"). Too many low ones among them are told by the binomial tail, every count that could have
+    been picked counted.
 
-    Found by what they ask, they are one kind of tenant, and depend on one another as much as can be: the mean of
-    their e-values, which holds under any dependence and can't exceed what one account can show.
+    In *when* and *drawn* they are not like any others: who keeps the same hours runs the same sort of program. And
+    those found by what they ask are one kind of tenant, and depend on one another as much as can be. There it is the
+    mean of their e-values, which holds under any dependence and can't exceed what one account can show.
     """
-    names = [name for name in ring.accounts if name in rows]
-    at = np.array([rows[name] for name in names], dtype=np.int64)
+    every = [name for name in ring.accounts if name in rows]
+    at = scored.known(np.array([rows[name] for name in every], dtype=np.int64))
+    known = set(at.tolist())
+    names = [name for name in every if rows[name] in known]
     p, n = scored.ranks.p(at, together=True)
-    if ring.basis == "when":
+    if ring.basis == "when" and scored.detector.family in ("asked", "phrased"):
         own = dict(zip(names, p.tolist(), strict=True))
         held = [[own[name] for name in party if name in own] for party in ring.customers]
         each = np.sort([min(1.0, 2.0 * float(np.median(c))) if len(c) > 1 else c[0] for c in held if c])

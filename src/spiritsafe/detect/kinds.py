@@ -19,6 +19,7 @@ BY = "population"
 
 MOST, ACCOUNTS_EACH = 12, 60
 _ROUNDS = 25
+_WIDEST = 0.95
 OTHER = "any"
 
 
@@ -27,8 +28,11 @@ def kinds_of(detectors: Sequence[AccountDetector], tenants: Sequence[Tenant]) ->
 
     The same tenants in the same order give the same kinds. None without the detector that tells what is asked.
     """
-    points = _points(detectors, tenants)
+    points = points_of(detectors, tenants)
     if points is None or not len(points):
+        return []
+    points = points[points.any(axis=1)]
+    if not len(points):
         return []
     k = max(1, min(MOST, len(points) // ACCOUNTS_EACH))
     centres = _seeds(points, k)
@@ -37,34 +41,53 @@ def kinds_of(detectors: Sequence[AccountDetector], tenants: Sequence[Tenant]) ->
         sums = np.stack([points[nearest == kind].sum(axis=0) for kind in range(k)])
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         centres = np.where(lengths > 0, sums / np.maximum(lengths, 1e-9), centres)
-    counts = np.bincount((points @ centres.T).argmax(axis=1), minlength=k)
-    order = np.argsort(-counts, kind="stable")
-    return [
-        Kind(name=f"kind-{place + 1}", accounts=int(counts[kind]), centre=centres[kind].astype("<f4").tobytes())
-        for place, kind in enumerate(order.tolist())
-        if counts[kind]
-    ]
+    near = points @ centres.T
+    of = near.argmax(axis=1)
+    counts = np.bincount(of, minlength=k)
+    order = [kind for kind in np.argsort(-counts, kind="stable").tolist() if counts[kind]]
+    return [_kind(f"kind-{place + 1}", centres[kind], near[of == kind, kind]) for place, kind in enumerate(order)]
 
 
 def kind_names(kinds: Sequence[Kind], detectors: Sequence[AccountDetector], tenants: Sequence[Tenant]) -> list[str]:
-    """The kind that each tenant is nearest to; ``OTHER`` where there are no kinds."""
-    points = _points(detectors, tenants)
+    """The kind that each tenant is nearest to; ``OTHER`` where there are no kinds, or of whom too little is known."""
+    points = points_of(detectors, tenants)
     if points is None or not kinds:
         return [OTHER] * len(tenants)
+    names = [*(kind.name for kind in kinds), OTHER]
+    return [names[at] for at in nearest(kinds, points).tolist()]
+
+
+def nearest(kinds: Sequence[Kind], points: Rows) -> IntArray:
+    """The number of the kind that each point is nearest to; ``len(kinds)`` for a point that says nothing."""
+    if not kinds:
+        return np.zeros(len(points), dtype=np.int64)
     centres = np.stack([np.frombuffer(kind.centre, dtype="<f4") for kind in kinds])
-    nearest: IntArray = (points @ centres.T).argmax(axis=1)
-    return [kinds[at].name for at in nearest.tolist()]
+    return np.where(points.any(axis=1), (points @ centres.T).argmax(axis=1), len(kinds))
 
 
-def _points(detectors: Sequence[AccountDetector], tenants: Sequence[Tenant]) -> Rows | None:
-    """The direction of each tenant's mean embedding, from its largest window."""
-    place = next((at for at, detector in enumerate(detectors) if detector.name == BY), None)
-    if place is None:
-        return None
-    if not tenants:
-        return np.zeros((0, 1), dtype=np.float32)
-    rows = np.stack([(list(t.done) or [t.latest])[-1][place][1:] for t in tenants])
+def points_of(detectors: Sequence[AccountDetector], tenants: Sequence[Tenant]) -> Rows | None:
+    """The direction of each tenant's mean embedding, from its largest window; zeros where there is none."""
+    place = place_of(detectors)
+    return None if place is None else directions([tenant.largest(detectors, place) for tenant in tenants])
+
+
+def place_of(detectors: Sequence[AccountDetector]) -> int | None:
+    """Which of the detectors tells what is asked."""
+    return next((at for at, detector in enumerate(detectors) if detector.name == BY), None)
+
+
+def directions(windows: Sequence[Rows]) -> Rows:
+    """Windows of that detector, some of them empty, as directions [n, width]."""
+    width = max((len(window) for window in windows), default=2)
+    none = np.zeros(width, dtype=np.float32)
+    rows = np.stack([window if len(window) else none for window in windows] or [none])[: len(windows), 1:]
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+
+
+def _kind(name: str, centre: Rows, near: Rows) -> Kind:
+    away = np.sort(np.maximum(1.0 - near, 0.0))
+    usual, widest = (round(float(away[int(share * (len(away) - 1))]), 3) for share in (0.5, _WIDEST))
+    return Kind(name=name, accounts=len(away), centre=centre.astype("<f4").tobytes(), usual=usual, widest=widest)
 
 
 def _seeds(points: Rows, k: int) -> Rows:

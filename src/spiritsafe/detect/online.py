@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,10 +18,12 @@ from spiritsafe.detect.features import Batch, digest, from_exchanges
 from spiritsafe.detect.found import Judged, findings
 from spiritsafe.detect.judge import FromOwnLog, FromReference, Scored
 from spiritsafe.detect.kin import Kin
+from spiritsafe.detect.kinds import directions, kinds_of, nearest, place_of, points_of
+from spiritsafe.detect.middles import Middles, is_known
 from spiritsafe.detect.moments import Moments, MomentsState
 from spiritsafe.detect.ring import RING_DETECTORS, absorbed
 from spiritsafe.detect.tenant import MOST_MODELS, Tenant, TenantState, Windows
-from spiritsafe.detect.types import Evaluation, LinkTable, Measured, Peers
+from spiritsafe.detect.types import UNKNOWN, Evaluation, LinkTable, Measured, Peers
 from spiritsafe.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,21 +31,32 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from spiritsafe.detect.reference import Reference
+    from spiritsafe.detect.reference import Kind, Reference
     from spiritsafe.detect.types import AccountDetector, IntArray, Ring, RingDetector, Rows
     from spiritsafe.record.exchange import Exchange
 
-VERSION = 2
+VERSION = 3
 NOTABLE = 1.0
-UNMEASURED = -1e9
 MOST_ALONE = 6000
 """Accounts of a log, at most, with which all its accounts are compared where there is no reference."""
+
+LEAST_KNOWN = 20
+"""Accounts whose calls a detector must know anything about before it ranks any."""
 
 _GROWN = 1.02
 _MORE_ASKED = 1.1
 """By so much exchanges must have grown before rings are looked for again that are found by when or what is asked."""
 
 _NONE = np.zeros((0, 1), dtype=np.float32)
+_NO_WINDOW = np.zeros(0, dtype=np.float32)
+
+
+class Look(NamedTuple):
+    """A checkpoint that an account passed: its windows, and the one that says what it asks about, or an empty one."""
+
+    tenant: Tenant
+    windows: Windows
+    asked: Rows
 
 
 class _Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,11 +93,14 @@ class Watch:
         collect: bool = False,
     ) -> None:
         self.reference = reference
-        self.detectors = tuple(account_detectors() if detectors is None else detectors)
-        self.parts = frozenset().union(*(d.parts for d in self.detectors))
+        every = tuple(account_detectors() if detectors is None else detectors)
+        self.detectors = tuple(d for d in every if reference is None or reference.knows(d))
+        self.left_out = tuple(d.name for d in every if d not in self.detectors)
+        self.parts = frozenset().union(*(d.parts for d in self.detectors if d.sees == "prompts"))
         self.tenants: dict[str, Tenant] = {}
-        self.passed: list[tuple[Tenant, Windows]] = []
+        self.passed: list[Look] = []
         self.span = (math.inf, -math.inf)
+        self._asks = place_of(self.detectors)
         self._ring_detectors = ring_detectors
         self._key = key
         self._collect = collect or reference is not None
@@ -123,15 +139,17 @@ class Watch:
         """Take in a batch, oldest first."""
         if not len(batch):
             return
-        features = [detector.features(batch.prompts) for detector in self.detectors]
+        features = [detector.features(batch.prompts) for detector in self.detectors if detector.sees == "prompts"]
         order = np.argsort(batch.owner, kind="stable")
+        seen = batch.calls()
+        calls = [detector.features(seen)[order] for detector in self.detectors if detector.sees == "calls"]
         starts = np.flatnonzero(np.diff(batch.owner[order], prepend=-1))
         began = np.fmin.reduceat(batch.seconds[order], starts).tolist()
         if not np.isnan(batch.seconds).all():
             first, last = float(np.nanmin(batch.seconds)), float(np.nanmax(batch.seconds))
             self.span = (min(self.span[0], first), max(self.span[1], last))
         here = []
-        for rows, since in zip(np.split(order, starts[1:]), began, strict=True):
+        for start, rows, since in zip(starts.tolist(), np.split(order, starts[1:]), began, strict=True):
             name = batch.accounts[batch.owner[rows[0]]]
             tenant = self.tenants.get(name)
             if tenant is None:
@@ -143,8 +161,10 @@ class Watch:
             asked = batch.prompt[rows]
             asked = asked[asked >= 0]
             passed = tenant.learn(self.detectors, batch.prompts.template[asked], features, asked)
-            if self._collect:
-                self.passed += [(tenant, windows) for windows in passed]
+            passed += tenant.learn_calls(self.detectors, [each[start : start + len(rows)] for each in calls])
+            if self._collect and passed:
+                about = _NO_WINDOW if self._asks is None else tenant.largest(self.detectors, self._asks)
+                self.passed += [Look(tenant, windows, about) for windows in passed]
         self._share(here, batch, batch.owner[order[starts]])
         number = np.array([self._number.get(name, -1) for name in batch.accounts], dtype=np.int64)[batch.owner]
         self._exchanges += len(batch)
@@ -172,19 +192,26 @@ class Watch:
         )
         scored = []
         for place, detector in enumerate(self.detectors):
+            if detector.sees == "calls" and len(reference.detectors[detector.name].scores) < 8 * LEAST_KNOWN:
+                continue
             statistic, effect, n = (best[:, place, i] for i in range(3)) if names else (np.zeros(0),) * 3
             ranks = FromReference(statistic, reference.scores(detector.name))
             scored.append(Scored(detector, Measured(statistic, effect, n.astype(np.int64)), ranks))
-        judged = Judged(names, scored, granted, len(self.tenants), reference.because())
+        judged = Judged(names, scored, granted, len(self.tenants), self._because(reference))
         return findings(judged, self._known_rings(reference.honest_group), self.tenants, notable)
 
     def evaluate_alone(self, *, granted: frozenset[str] = frozenset(), notable: float = NOTABLE) -> Evaluation:
         """Everything found, each account compared with the others here: one look at a finished log."""
-        tenants = [t for t in self.tenants.values() if t.windows() and t.account_id not in granted]
+        tenants = [t for t in self.tenants.values() if t.windows(self.detectors) and t.account_id not in granted]
         names = [t.account_id for t in tenants]
+        kinds = kinds_of(self.detectors, tenants) if any(d.by_kind for d in self.detectors) else []
+        points = points_of(self.detectors, tenants)
+        kind = np.zeros(len(tenants), dtype=np.int64) if points is None else nearest(kinds, points)
         scored = []
         for place, detector in enumerate(self.detectors):
-            measured = _measure_alone(tenants, place, detector)
+            measured = _measure_alone(tenants, place, self.detectors, kinds, kind)
+            if detector.sees == "calls" and is_known(measured.statistic).sum() < LEAST_KNOWN:
+                continue
             mark = "blake2b-128:" + hashlib.blake2b(np.sort(measured.statistic).tobytes(), digest_size=16).hexdigest()
             scored.append(Scored(detector, measured, FromOwnLog(measured.statistic, mark)))
         because = (
@@ -194,6 +221,12 @@ class Watch:
         judged = Judged(names, scored, granted, len(self.tenants), because)
         return findings(judged, self.rings(), self.tenants, notable)
 
+    def _because(self, reference: Reference) -> str:
+        said = reference.because()
+        if not self.left_out:
+            return said
+        return f"{said}; it was made without {', '.join(self.left_out)}, left out here too: calibrate again"
+
     def snapshot(self) -> bytes:
         """All that ``restore`` needs to go on from here."""
         if self.reference is not None:
@@ -201,7 +234,7 @@ class Watch:
         state = _State(
             version=VERSION,
             detectors=[f"{d.name}/{d.version}" for d in self.detectors],
-            tenants=[tenant.state() for tenant in self.tenants.values()],
+            tenants=[tenant.state(self.detectors) for tenant in self.tenants.values()],
             moments=self._moments.state(),
             cores=self._cores.state(),
             permitted=self._permitted.state(),
@@ -294,11 +327,11 @@ class Watch:
 
     def _means(self) -> Rows:
         """Count and summed embeddings of each account's largest window."""
-        place = next((i for i, d in enumerate(self.detectors) if d.name == "population"), None)
-        tenants = [] if place is None else list(self.tenants.values())
-        rows = [(list(t.done) or [t.latest])[-1] for t in tenants]
-        width = next((len(row[place or 0]) for row in rows if row), 1)
-        return np.stack([row[place or 0] if row else np.zeros(width, np.float32) for row in rows]) if rows else _NONE
+        if self._asks is None or not self.tenants:
+            return _NONE
+        rows = [tenant.largest(self.detectors, self._asks) for tenant in self.tenants.values()]
+        none = np.zeros(max((len(row) for row in rows), default=1) or 1, dtype=np.float32)
+        return np.stack([row if len(row) else none for row in rows])
 
     def _period(self, tenant: Tenant, seconds: float) -> None:
         """Start the account's next period once the reference's length has gone by."""
@@ -308,7 +341,7 @@ class Watch:
             tenant.started = seconds
         horizon = self.reference.horizon if self.reference is not None else 0.0
         if horizon > 0.0 and seconds - tenant.started > horizon:
-            self.passed = [(who, windows) for who, windows in self.passed if who is not tenant]
+            self.passed = [look for look in self.passed if look.tenant is not tenant]
             tenant.start(self.detectors, seconds)
 
     def _share(self, here: list[Tenant], batch: Batch, owners: IntArray) -> None:
@@ -334,33 +367,52 @@ class Watch:
             return
         if self._kin is None:
             self._kin = reference.kin()
-        left_out = [self._kin.of(digest("account", t.account_id), t.shared) for t, _ in passed]
+        for look in passed:
+            look.tenant.best = look.tenant.best or [(UNKNOWN, 0.0, 0)] * len(self.detectors)
+        kind = nearest(reference.kinds, directions([look.asked for look in passed]))
+        left_out = [self._kin.of(digest("account", look.tenant.account_id), look.tenant.shared) for look in passed]
         for place, detector in enumerate(self.detectors):
-            windows = np.stack([w[place] for _, w in passed])
-            measured = detector.measure(windows, reference.windows(detector.name), left_out)
-            for (tenant, _), *seen in zip(passed, measured.statistic, measured.effect, measured.n, strict=True):
-                if not tenant.best:
-                    tenant.best = [(UNMEASURED, 0.0, 0)] * len(self.detectors)
-                if seen[0] > tenant.best[place][0]:
-                    tenant.best[place] = (float(seen[0]), float(seen[1]), int(seen[2]))
+            some = [at for at, look in enumerate(passed) if len(look.windows[place])]
+            if not some:
+                continue
+            windows = np.stack([passed[at].windows[place] for at in some])
+            absent = [left_out[at] for at in some]
+            measured = detector.measure(windows, reference.windows(detector.name), absent)
+            statistic = measured.statistic
+            if detector.by_kind:
+                statistic = reference.middles(detector.name).standing(statistic, kind[some])
+            for at, *seen in zip(some, statistic, measured.effect, measured.n, strict=True):
+                best = passed[at].tenant.best
+                if seen[0] > best[place][0]:
+                    best[place] = (float(seen[0]), float(seen[1]), int(seen[2]))
 
 
-def _measure_alone(tenants: Sequence[Tenant], place: int, detector: AccountDetector) -> Measured:
+def _measure_alone(
+    tenants: Sequence[Tenant], place: int, detectors: Sequence[AccountDetector], kinds: Sequence[Kind], kind: IntArray
+) -> Measured:
     """Each account's highest statistic over its last windows, its peers other accounts' largest windows."""
-    owner = np.array([row for row, t in enumerate(tenants) for _ in t.windows()], dtype=np.int64)
+    detector = detectors[place]
+    held = [[w[place] for w in t.windows(detectors) if len(w[place])] for t in tenants]
+    owner = np.array([row for row, windows in enumerate(held) for _ in windows], dtype=np.int64)
+    best = Measured(np.full(len(tenants), UNKNOWN), np.zeros(len(tenants)), np.zeros(len(tenants), dtype=np.int64))
     if not owner.size:
-        return Measured(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64))
-    windows = np.stack([w[place] for t in tenants for w in t.windows()])
+        return best
+    windows = np.stack([window for mine in held for window in mine])
     peers, left_out = Peers(windows[:0]), [np.zeros(0, dtype=np.int64)] * len(owner)
     if detector.needs_peers:
         names = [digest("account", t.account_id) for t in tenants]
         # All pairs of a very large log would be too many: those of the lowest digests stand for all.
-        drawn = sorted(sorted(range(len(tenants)), key=names.__getitem__)[:MOST_ALONE])
-        peers = Peers(np.stack([(list(tenants[row].done) or [tenants[row].latest])[-1][place] for row in drawn]))
+        drawn = sorted(sorted((row for row in range(len(tenants)) if held[row]), key=names.__getitem__)[:MOST_ALONE])
+        peers = Peers(np.stack([tenants[row].largest(detectors, place) for row in drawn]))
         kin = Kin([names[row] for row in drawn], [tenants[row].shared for row in drawn])
         own = [kin.of(name, t.shared) for name, t in zip(names, tenants, strict=True)]
         left_out = [own[row] for row in owner]
     measured = detector.measure(windows, peers, left_out)
     order = np.lexsort((measured.statistic, owner))
     last = order[np.flatnonzero(np.diff(owner[order], append=len(tenants)))]
-    return Measured(measured.statistic[last], measured.effect[last], measured.n[last])
+    best.statistic[owner[last]] = measured.statistic[last]
+    best.effect[owner[last]], best.n[owner[last]] = measured.effect[last], measured.n[last]
+    if not detector.by_kind:
+        return best
+    standing = Middles.of(best.statistic, kind, len(kinds)).standing(best.statistic, kind)
+    return Measured(standing, best.effect, best.n)

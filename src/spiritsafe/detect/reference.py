@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from spiritsafe.detect.kin import Kin
+from spiritsafe.detect.middles import Middles
 from spiritsafe.detect.starter import located
 from spiritsafe.detect.types import Peers
 from spiritsafe.errors import InputError, ResourceError
@@ -17,27 +19,39 @@ from spiritsafe.record.sketch import SKETCH
 from spiritsafe.stats import conformal
 from spiritsafe.stats.intervals import clopper_pearson
 
-VERSION = 2
+if TYPE_CHECKING:
+    from spiritsafe.detect.types import AccountDetector
+
+VERSION = 3
 _MAGIC = b"spiritsafe reference\n"
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """One detector's share: the highest statistic that each reference account reached, sorted (float64), and the
-    windows of the peers (float32 [peers, width]) if it compares with peers.
+    """One detector's share: the highest statistic that each reference account reached, sorted (float64), without those
+    of which it knew nothing, and the windows of the peers (float32 [peers, width]) if it compares with peers.
+    ``middle`` and ``spread`` are those of the kinds (``Middles``) if it is ranked by kind.
     """
 
     version: int
     scores: bytes
     width: int = 0
     peers: bytes = b""
+    middle: list[float] = []
+    spread: list[float] = []
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of tenant: how many of the accounts are of it, and its centre (float32, of length 1)."""
+    """One kind of tenant: how many of the accounts are of it, and its centre (float32, of length 1).
+
+    ``usual`` and ``widest`` are the distances from it (1 less the cosine) of half and of 95% of them; None in a
+    reference that was made before they were kept.
+    """
 
     name: str
     accounts: int
     centre: bytes
+    usual: float | None = None
+    widest: float | None = None
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +112,16 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         rows = np.frombuffer(held.peers, dtype="<f4").reshape(-1, held.width or 1)
         return Peers(rows)
 
+    def middles(self, name: str) -> Middles:
+        """What one detector's statistic is among each kind."""
+        held = self.detectors[name]
+        return Middles(np.array(held.middle), np.array(held.spread))
+
+    def knows(self, detector: AccountDetector) -> bool:
+        """Whether it was made with this very detector."""
+        held = self.detectors.get(detector.name)
+        return held is not None and held.version == detector.version
+
     def kin(self) -> Kin:
         """Finds an account's kin among the peers."""
         return Kin(self.peers, self.shared)
@@ -108,7 +132,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
     def because(self, now: datetime | None = None) -> str:
         """What it is, and what bounds the evidence that rests on it, in a sentence. ``now`` is the present."""
-        smallest = min((len(c.scores) // 8 for c in self.detectors.values()), default=0)
+        most = max((len(c.scores) // 8 for c in self.detectors.values()), default=0)
         now = now or datetime.now(UTC)
         doubts = []
         if self.starter:
@@ -116,8 +140,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         if self.expires is not None and now >= self.expires:
             doubts.append(f"the reference expired on {self.expires:%Y-%m-%d}: calibrate again")
         said = (
-            f"compared with {smallest} accounts of {self.source}, made {self.made:%Y-%m-%d}: one account alone can be"
-            f" shown to be one in {smallest + 1} at most, and an honest company is taken to hold {self.honest_group}"
+            f"compared with {most} accounts of {self.source}, made {self.made:%Y-%m-%d}: one account alone can be"
+            f" shown to be one in {most + 1} at most, and an honest company is taken to hold {self.honest_group}"
             " accounts at most"
         )
         return "; ".join((said, *doubts))

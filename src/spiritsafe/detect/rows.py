@@ -13,8 +13,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from spiritsafe.detect.calls import MOST, PARAMS, params_of
 from spiritsafe.detect.features import SHARED
 from spiritsafe.errors import InputError
+from spiritsafe.record.exchange import prompt_text
 from spiritsafe.record.log import read
 
 if TYPE_CHECKING:
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 TEXT = ("account_id", "model", "prompt", *(name for name, _ in SHARED), "exchange_id")
 """Columns that are text, or are read as if they were."""
 
-READ = (*TEXT, "time", "messages")
+NAMED_TOO = {"top_logprobs": "logprobs", "max_completion_tokens": "max_tokens", "max_output_tokens": "max_tokens"}
+"""Other names of the columns of ``Calls.params``; the larger value counts."""
+
+READ = (*TEXT, "time", "messages", *PARAMS, *NAMED_TOO)
 
 _FRAME, _LIST = 200_000, 20_000
 
@@ -89,11 +94,19 @@ def frames(partition: Partition, grants: Sequence[Grant]) -> Iterator[Frame]:
             for batch in file.iter_batches(_FRAME, row_groups=list(partition.groups or ()), columns=wanted):
                 yield _frame(pl.DataFrame(pa.Table.from_batches([batch])), held)
     except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(
-            f"the file is damaged, or holds what can't be read: {str(error).splitlines()[0]}",
-            remedy="Write it again, or leave it out.",
-            where=str(partition.path),
-        ) from error
+        raise _damaged(partition, error) from error
+
+
+def of_accounts(partition: Partition, accounts: Sequence[str], grants: Sequence[Grant]) -> pl.DataFrame:
+    """The rows of a Parquet file's partition that are of some accounts, without what a grant covers, in their order."""
+    try:
+        named = pl.col("account_id").cast(pl.String, strict=False)
+        file = pl.scan_parquet(partition.path).slice(partition.first, partition.rows)
+        wanted = [name for name in READ if name in file.collect_schema().names()]
+        found = file.select(wanted).filter(named.is_in(list(accounts))).collect(engine="streaming")
+        return _apart(_plain(found), _by_account(grants))[0]
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise _damaged(partition, error) from error
 
 
 def exchanges(partition: Partition, grants: Sequence[Grant]) -> Iterator[Chunk]:
@@ -108,6 +121,25 @@ def exchanges(partition: Partition, grants: Sequence[Grant]) -> Iterator[Chunk]:
             (granted if permits or exchange.grant_id is not None else kept).append(exchange)
         accounts = frozenset(exchange.account_id for exchange in chunk)
         yield Chunk(len(chunk), kept, granted, accounts, Notes(granted=len(granted)))
+
+
+def as_frame(exchanges: Sequence[Exchange]) -> pl.DataFrame:
+    """Exchanges in the form in which a Parquet file's rows are read; of one that kept its sketch alone, no prompt."""
+    texts = {name: [getattr(one, name) for one in exchanges] for name in TEXT if name != "prompt"}
+    texts["prompt"] = [prompt_text(one) for one in exchanges]
+    numbers = np.array([params_of(one) for one in exchanges], dtype=np.float32).reshape(len(exchanges), len(PARAMS))
+    made = {
+        **{name: pl.Series(values, dtype=pl.String) for name, values in texts.items()},
+        "time": pl.Series([one.time for one in exchanges], dtype=pl.Datetime("us", "UTC")),
+        **{name: pl.Series(numbers[:, place]).fill_nan(None) for place, name in enumerate(PARAMS)},
+    }
+    return _plain(pl.DataFrame(made))
+
+
+def permitted(exchange: Exchange, grants: Sequence[Grant]) -> bool:
+    """Whether an exchange was made under a grant."""
+    held = [grant for grant in grants if grant.account_id == exchange.account_id]
+    return exchange.grant_id is not None or _permits(held, exchange.model, exchange.time)
 
 
 def last_user(messages: Any) -> str | None:
@@ -145,6 +177,7 @@ def _plain(frame: pl.DataFrame) -> pl.DataFrame:
     texts = [pl.col(name).cast(pl.String, strict=False) for name in TEXT if name in frame.columns]
     time = _utc(frame.get_column("time")) if "time" in frame.columns else None
     told = frame.get_column("messages") if "messages" in frame.columns else None
+    numbers = _numbers(frame)
     frame = frame.select(texts).with_columns(
         pl.lit(None, dtype=pl.String).alias(name) for name in TEXT if name not in frame.columns
     )
@@ -152,7 +185,24 @@ def _plain(frame: pl.DataFrame) -> pl.DataFrame:
         asked = pl.Series("asked", [last_user(turns) for turns in told.to_list()], dtype=pl.String)
         frame = frame.with_columns(prompt=frame.get_column("prompt").fill_null(asked))
     none = pl.lit(None, dtype=pl.Datetime("us"))
-    return frame.with_columns(time=none if time is None else time).select(*TEXT, "time").drop_nulls("account_id")
+    frame = frame.with_columns(*numbers, time=none if time is None else time)
+    return frame.select(*TEXT, "time", *PARAMS).drop_nulls("account_id")
+
+
+def _numbers(frame: pl.DataFrame) -> list[pl.Series]:
+    """The columns of ``Calls.params`` as float32: what is no number from 0 to a billion is null."""
+    found: dict[str, pl.Series] = {name: pl.Series(name, [None] * frame.height, dtype=pl.Float32) for name in PARAMS}
+    for name in frame.columns:
+        column = frame.get_column(name)
+        if (said := NAMED_TOO.get(name, name)) not in found or not (
+            column.dtype.is_numeric() or column.dtype == pl.Boolean
+        ):
+            continue
+        number = column.cast(pl.Float32)
+        sound = number.is_between(0.0, MOST).fill_null(False)
+        number = pl.select(pl.when(sound).then(number).alias(said)).to_series()
+        found[said] = pl.select(pl.max_horizontal(found[said], number).alias(said)).to_series()
+    return list(found.values())
 
 
 def _utc(time: pl.Series) -> pl.Series:
@@ -175,6 +225,14 @@ def _apart(frame: pl.DataFrame, held: dict[str, list[Grant]]) -> tuple[pl.DataFr
     covered = [row for row, name, model, time in touched.iter_rows() if _permits(held[name], model, time)]
     numbered, under = frame.with_row_index("row"), pl.col("row").is_in(covered)
     return numbered.filter(~under).drop("row"), numbered.filter(under).drop("row")
+
+
+def _damaged(partition: Partition, error: Exception) -> InputError:
+    return InputError(
+        f"the file is damaged, or holds what can't be read: {str(error).splitlines()[0]}",
+        remedy="Write it again, or leave it out.",
+        where=str(partition.path),
+    )
 
 
 def _by_account(grants: Sequence[Grant]) -> dict[str, list[Grant]]:

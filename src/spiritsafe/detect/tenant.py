@@ -1,4 +1,4 @@
-"""One account's running state: its distinct prompts in blocks, a tracker a detector, and what it shares."""
+"""One account's running state: its distinct prompts in blocks, its calls, a tracker a detector, and what it shares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spiritsafe.detect.types import AccountDetector, HashArray, IntArray, Rows
+    from spiritsafe.detect.types import AccountDetector, HashArray, IntArray, Rows, Tracker
 
 BLOCK = 256
 """Distinct prompts after which an account's summary starts afresh, so that a change of purpose isn't averaged away."""
@@ -19,12 +19,18 @@ BLOCK = 256
 CHECKPOINTS = frozenset({16, 24, 32, 48, 64, 96, 128, 192, BLOCK})
 """Distinct prompts of a block at which an account is looked at, and never in between."""
 
+FIRST_CALLS = 32
+"""Calls of a period after which those are looked at, and again at each doubling and half way in between."""
+
 KEPT = 2
+WAITING = 64
 MOST_VALUES = 64
 MOST_MODELS = 16
 
 Windows = tuple["Rows", ...]
-"""One window a detector, in the detectors' order."""
+"""One window a detector, in the detectors' order; an empty one for a detector that isn't to look now."""
+
+_NONE = np.zeros(0, dtype=np.float32)
 
 
 class TenantState(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +39,7 @@ class TenantState(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     started: float | None
     exchanges: int
+    calls: int
     seen: list[int]
     trackers: list[bytes]
     done: list[list[bytes]]
@@ -43,14 +50,16 @@ class TenantState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tenant:
-    """What is known of one account in its current period. At most about 40 KiB, whatever it sends.
+    """What is known of one account in its current period. At most about 50 KiB, whatever it sends.
 
     ``best`` is, for each detector, the highest statistic at any checkpoint so far, with its effect and n; it only
     rises. ``shared`` are the (kind, digest) pairs it used, the first ``MOST_VALUES`` of them.
     """
 
     __slots__ = (
+        "_calls",
         "_trackers",
+        "_waiting",
         "account_id",
         "best",
         "done",
@@ -76,7 +85,9 @@ class Tenant:
         self.done: deque[Windows] = deque(maxlen=KEPT)
         self.latest: Windows = ()
         self.best: list[tuple[float, float, int]] = []
-        self._trackers = [detector.tracker() for detector in detectors]
+        self._trackers: list[Tracker] = [detector.tracker() for detector in detectors]
+        self._calls = 0
+        self._waiting: list[Sequence[Rows]] = []
 
     def learn(
         self, detectors: Sequence[AccountDetector], keys: HashArray, rows: Sequence[Rows], at: IntArray
@@ -104,9 +115,36 @@ class Tenant:
         self._add(detectors, fresh, every, rows)
         return passed
 
-    def windows(self) -> list[Windows]:
-        """The last windows: of up to ``KEPT`` full blocks and of the latest checkpoint."""
-        return [*self.done, *([self.latest] if self.latest else [])]
+    def learn_calls(self, detectors: Sequence[AccountDetector], rows: Sequence[Rows]) -> list[Windows]:
+        """Take in calls: ``rows`` are features [calls, width], one array a detector that sees calls, in their order.
+
+        Returns the windows at the checkpoints that were passed, oldest first.
+        """
+        passed: list[Windows] = []
+        n, at = len(rows[0]) if rows else 0, 0
+        while at < n:
+            stop = min(n, at + _next_look(self._calls) - self._calls)
+            # A copy: a view would keep the whole batch.
+            self._waiting.append([each[at:stop].copy() for each in rows])
+            self._calls += stop - at
+            at = stop
+            if _is_look(self._calls):
+                passed.append(self._look(detectors))
+        if sum(len(waiting[0]) for waiting in self._waiting) >= WAITING:
+            self._settle(detectors)
+        return passed
+
+    def windows(self, detectors: Sequence[AccountDetector]) -> list[Windows]:
+        """The last windows: of prompts in up to ``KEPT`` full blocks and at the latest checkpoint, and of all calls."""
+        held = [*self.done, *([self.latest] if self.latest else [])]
+        return [*held, self._look(detectors)] if self._calls >= FIRST_CALLS else held
+
+    def largest(self, detectors: Sequence[AccountDetector], place: int) -> Rows:
+        """The window of one detector that holds most, empty if it has none yet."""
+        if detectors[place].sees == "calls":
+            return self._look(detectors)[place] if self._calls >= FIRST_CALLS else _NONE
+        held = [*self.done][-1:] or ([self.latest] if self.latest else [])
+        return held[0][place] if held else _NONE
 
     def share(self, kind: int, value: int) -> bool:
         """Note that it used a value; returns whether that was new."""
@@ -116,12 +154,14 @@ class Tenant:
         self.shared.add(pair)
         return True
 
-    def state(self) -> TenantState:
+    def state(self, detectors: Sequence[AccountDetector]) -> TenantState:
         """All that ``from_state`` needs."""
+        self._settle(detectors)
         return TenantState(
             account_id=self.account_id,
             started=self.started,
             exchanges=self.exchanges,
+            calls=self._calls,
             seen=sorted(self.seen),
             trackers=[tracker.state() for tracker in self._trackers],
             done=[[window.tobytes() for window in windows] for windows in self.done],
@@ -136,7 +176,7 @@ class Tenant:
         """The tenant whose ``state`` this was, with the same detectors."""
         made = cls(state.account_id, detectors)
         made.started = state.started
-        made.exchanges = state.exchanges
+        made.exchanges, made._calls = state.exchanges, state.calls
         made.seen = set(state.seen)
         made._trackers = [d.from_state(held) for d, held in zip(detectors, state.trackers, strict=True)]
         made.done.extend(tuple(np.frombuffer(w, dtype=np.float32) for w in windows) for windows in state.done)
@@ -149,19 +189,51 @@ class Tenant:
     def _add(
         self, detectors: Sequence[AccountDetector], fresh: list[int], every: list[int], rows: Sequence[Rows]
     ) -> None:
-        for detector, tracker, features in zip(detectors, self._trackers, rows, strict=True):
-            if places := every if detector.every_prompt else fresh:
+        seeing = (pair for pair in zip(detectors, self._trackers, strict=True) if pair[0].sees == "prompts")
+        for (detector, tracker), features in zip(seeing, rows, strict=True):
+            if places := every if detector.sees == "prompts" and detector.every_prompt else fresh:
                 tracker.learn(features[places])
 
     def _reach(
         self, detectors: Sequence[AccountDetector], fresh: list[int], every: list[int], rows: Sequence[Rows]
     ) -> Windows:
         self._add(detectors, fresh, every, rows)
-        self.latest = tuple(tracker.window() for tracker in self._trackers)
+        each = zip(detectors, self._trackers, strict=True)
+        self.latest = tuple(tracker.window() if d.sees == "prompts" else _NONE for d, tracker in each)
         return self.latest
+
+    def _look(self, detectors: Sequence[AccountDetector]) -> Windows:
+        """The calls' windows."""
+        self._settle(detectors)
+        each = zip(detectors, self._trackers, strict=True)
+        return tuple(tracker.window() if d.sees == "calls" else _NONE for d, tracker in each)
+
+    def _settle(self, detectors: Sequence[AccountDetector]) -> None:
+        """Hand the waiting calls to their trackers: many at a time, since each time costs more than a call."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        seeing = (tracker for d, tracker in zip(detectors, self._trackers, strict=True) if d.sees == "calls")
+        for place, tracker in enumerate(seeing):
+            tracker.learn(np.concatenate([rows[place] for rows in waiting]))
 
     def _close(self, detectors: Sequence[AccountDetector]) -> None:
         self.done.append(self.latest)
         self.latest = ()
         self.seen = set()
-        self._trackers = [detector.tracker() for detector in detectors]
+        each = zip(detectors, self._trackers, strict=True)
+        self._trackers = [detector.tracker() if detector.sees == "prompts" else kept for detector, kept in each]
+
+
+def _is_look(calls: int) -> bool:
+    """Whether this is 2^k or 3 * 2^k, and no fewer than the first."""
+    odd = calls & -calls
+    return calls >= FIRST_CALLS and calls // odd in (1, 3)
+
+
+def _next_look(calls: int) -> int:
+    """The first checkpoint after so many calls."""
+    if calls < FIRST_CALLS:
+        return FIRST_CALLS
+    whole = 1 << (calls.bit_length() - 1)
+    return whole * 3 // 2 if calls < whole * 3 // 2 else whole * 2

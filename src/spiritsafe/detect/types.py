@@ -14,6 +14,7 @@ from spiritsafe.stats.result import Evidence
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from spiritsafe.detect.calls import Calls
     from spiritsafe.detect.cores import Cores
     from spiritsafe.detect.moments import Moments
     from spiritsafe.record.sketch import Part, SketchColumns
@@ -32,6 +33,9 @@ LinkKind = Literal["payment", "place", "client", "system"]
 
 KINDS: tuple[LinkKind, ...] = get_args(LinkKind)
 
+UNKNOWN = -1e9
+"""The statistic of a window that says nothing to a detector, since what it reads was not in the log: no evidence."""
+
 Basis = Literal["shared", "when", "asked"]
 """What a ring is found by: what its members share, when they ask, or what they ask."""
 
@@ -43,7 +47,7 @@ class Tracker(Protocol):
     """One account's running summary for one detector, in bounded memory."""
 
     def learn(self, rows: Rows) -> None:
-        """Take in the features of fresh distinct prompts [n, width]: the only thing that changes a tracker."""
+        """Take in features [n, width], of prompts or of calls: the only thing that changes a tracker."""
 
     def window(self) -> Rows:
         """What has been seen so far, as one row; the tracker stays as it was."""
@@ -61,9 +65,10 @@ class Peers:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One entry a window. ``statistic``: higher is more suspicious, comparable between windows of any size.
+    """One entry a window. ``statistic``: higher is more suspicious, comparable between windows of any size; ``UNKNOWN``
+    where nothing can be said.
 
-    ``effect`` is a size that a person can read, its meaning is the detector's; ``n`` the prompts behind it.
+    ``effect`` is a size that a person can read, its meaning is the detector's; ``n`` the prompts or calls behind it.
     """
 
     statistic: FloatArray
@@ -71,25 +76,21 @@ class Measured:
     n: IntArray
 
 
-class AccountDetector(Protocol):
-    """A statistic of one account's prompts. It knows neither thresholds nor p-values: ranks are made elsewhere.
+class Detector(Protocol):
+    """A statistic of one account. It knows neither thresholds nor p-values: ranks are made elsewhere.
 
-    ``features`` looks at each prompt alone, ``Tracker`` adds them up, ``measure`` compares. Only a tracker's
-    ``learn`` changes anything. A detector with ``every_prompt`` is shown repetitions too, the others each prompt once.
-    ``clears`` says what would explain a high statistic.
+    ``features`` looks at each prompt or call alone, ``Tracker`` adds them up, ``measure`` compares. Only a tracker's
+    ``learn`` changes anything. A ``by_kind`` statistic is ranked by how far it stands from the middle of the accounts
+    that ask about the same. ``clears`` says what would explain a high statistic.
     """
 
     name: str
     version: int
     family: Family
     null: str
-    parts: frozenset[Part]
     needs_peers: bool
-    every_prompt: bool
+    by_kind: bool
     clears: str
-
-    def features(self, sketches: SketchColumns) -> Rows:
-        """Features of each text [n, width], whatever stands beside it."""
 
     def tracker(self) -> Tracker:
         """A tracker that has seen nothing."""
@@ -102,6 +103,33 @@ class AccountDetector(Protocol):
 
     def words(self, effect: float, n: int) -> str:
         """What was seen, as a fact that a person can check."""
+
+
+class PromptDetector(Detector, Protocol):
+    """Looks at what is asked, in blocks of distinct prompts (``tenant.BLOCK``), after each of which its tracker starts
+    afresh. One with ``every_prompt`` is shown repetitions too, the others each prompt once.
+    """
+
+    sees: Literal["prompts"]
+    parts: frozenset[Part]
+    every_prompt: bool
+
+    def features(self, sketches: SketchColumns) -> Rows:
+        """Features of each text [n, width], whatever stands beside it."""
+
+
+class CallDetector(Detector, Protocol):
+    """Looks at when and how answers are drawn, at every call of a period. The order of calls must not matter, nor may
+    a column that the log lacks (NaN): what isn't known is no evidence.
+    """
+
+    sees: Literal["calls"]
+
+    def features(self, calls: Calls) -> Rows:
+        """Features of each call [n, width], whatever stands beside it."""
+
+
+AccountDetector = PromptDetector | CallDetector
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +222,23 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     reasons: dict[str, str] = {}
+
+
+class Alike(msgspec.Struct, frozen=True, kw_only=True):
+    """The kind of honest tenant that a subject looks most alike, by what it asks.
+
+    ``distance`` is 1 less the cosine between the directions of what both ask about on average: 0 for the same, 1 for
+    nothing in common. ``usual`` and ``widest`` are the distances of half and of 95% of the kind's own ``accounts``,
+    None where a reference does not say. ``example`` is the account nearest to the kind's centre, in a log that is
+    compared with itself.
+    """
+
+    kind: str
+    accounts: int
+    distance: float
+    usual: float | None = None
+    widest: float | None = None
+    example: str | None = None
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -33,10 +33,12 @@ class Coverage:
 
     name = "coverage"
     version = 1
+    sees: Literal["prompts"] = "prompts"
     family: Family = "asked"
     null = "this account comes back to its own questions as honest tenants do"
     parts: frozenset[Part] = frozenset()
     needs_peers = False
+    by_kind = False
     every_prompt = True
     clears = "a stock of its own to work through once, such as documents or tickets, would clear it"
 

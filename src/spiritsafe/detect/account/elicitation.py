@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import sparse
@@ -36,10 +36,12 @@ class Elicitation:
 
     name = "elicitation"
     version = 1
+    sees: Literal["prompts"] = "prompts"
     family: Family = "phrased"
     null = "this account words its prompts as honest tenants do"
     parts: frozenset[Part] = frozenset({"ngrams"})
     needs_peers = False
+    by_kind = False
     every_prompt = False
     clears = "a product that needs reasoning, grades or records in its answers would clear it"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -36,10 +36,12 @@ class Population:
 
     name = "population"
     version = 1
+    sees: Literal["prompts"] = "prompts"
     family: Family = "asked"
     null = "this account asks as some kind of honest tenant not linked to it asks"
     parts: frozenset[Part] = frozenset({"embedding"})
     needs_peers = True
+    by_kind = False
     every_prompt = False
     clears = "honest customers of its kind in the reference would clear it, or its word on what it is for, once checked"
 
