@@ -70,6 +70,12 @@ def test_a_ring_is_flagged_and_nobody_else(run: Run, log: Path) -> None:
     flagged = next(a for a in report["accounts"] if a["decision"] == "flag")
     assert flagged["log10_e"] == ring["log10_e"]
     assert "39 others" in flagged["because"][0]
+    assert flagged["telling"] == []
+    assert len(ring["telling"]) == 3
+    assert {one["account_id"] for one in ring["telling"]} <= RING
+    assert all(one["text"] and one["time"] and one["by"] for one in ring["telling"])
+    assert ring["alike"]["example"].startswith("honest-")
+    assert 0.0 < ring["alike"]["distance"] < 1.5
 
 
 def test_grants_are_read_first(run: Run, log: Path, grants: Path) -> None:
@@ -93,6 +99,8 @@ def test_the_table_for_people_names_the_ring(run: Run, log: Path) -> None:
     assert done.code == 1
     assert "ring-" in done.out
     assert "40 of 320 accounts flagged" in done.out
+    assert "weighs most against" in done.out
+    assert "looks most alike" in done.out
     assert "10^" in done.out
 
 

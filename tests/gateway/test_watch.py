@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from spiritsafe.detect.calibrate import reference_of_exchanges
@@ -126,6 +127,30 @@ def test_what_was_found_becomes_a_decision_once(house: House) -> None:
     watcher.learn([(500, row) for row in traffic(odd, 1, PRYING, 30, offset=700)])
     assert watcher.judge(datetime.now(UTC)) == []  # nothing new about it
     assert len(house.store.decisions()) == 1
+
+
+def test_a_decision_says_which_exchanges_weigh_most_and_where_they_stand(house: House) -> None:
+    """Among thirty plain questions and thirty prying ones, mixed, the three named are prying; no text is kept."""
+    house.calibrate()
+    odd = house.account("odd")
+    mixed = sorted([*traffic(odd, 0, PLAIN, 30), *traffic(odd, 0, PRYING, 30, offset=5.0)], key=lambda row: row.time)
+    rows = [msgspec.structs.replace(row, exchange_id=f"{odd}-{n}") for n, row in enumerate(mixed)]
+    house.record(rows)
+    watcher = house.watcher()
+    watcher.learn(numbered(rows))
+    (made,) = watcher.judge(datetime.now(UTC))
+    (phrased,) = [item for item in made.evidence if item.family == "phrased" and item.telling]
+    asked = {row.exchange_id: row for row in rows}
+    for one in phrased.telling:
+        assert one.exchange_id is not None
+        assert one.row is not None
+        text = str((asked[one.exchange_id].messages or ())[0].content)
+        assert "step" in text
+        assert rows[one.row].exchange_id == one.exchange_id
+        assert one.text is None
+    assert any("looks most like kind-" in reason for reason in made.reasons)
+    assert house.store.standing()[odd].evidence == made.evidence
+    assert made.reasons[-1] == rules.load(house.policy).appeal
 
 
 def test_what_a_person_reversed_is_not_decided_again(house: House) -> None:

@@ -17,6 +17,7 @@ from spiritsafe.errors import InputError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from spiritsafe.detect.explain import Explained
     from spiritsafe.detect.log import Log
     from spiritsafe.detect.reference import Reference
     from spiritsafe.detect.scan import Scanned
@@ -30,15 +31,42 @@ SHOWN = 20
 SMALL = 200_000
 
 
+class TellingLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One exchange that weighs. ``share`` is its part of what leaving out each exchange that was read again takes away
+    from the evidence; ``by`` are the detectors to which it is one of the three that weigh most.
+    """
+
+    account_id: str
+    exchange_id: str | None
+    time: datetime | None
+    text: str | None
+    share: float
+    by: list[str]
+
+
+class AlikeLine(msgspec.Struct, frozen=True, kw_only=True):
+    """The kind of honest tenant that it looks most alike; the fields are those of ``detect.types.Alike``."""
+
+    kind: str
+    accounts: int
+    distance: float
+    usual: float | None
+    widest: float | None
+    example: str | None
+
+
 class AccountLine(msgspec.Struct, frozen=True, kw_only=True):
     """One account. ``log10_e`` is the evidence from at least two families, its own or that of the ring it is flagged
-    with; null if it sent too little to be looked at.
+    with; null if it sent too little to be looked at. ``telling`` are the exchanges that weigh most, ``alike`` is the
+    kind of honest tenant it looks most alike, if something was decided about it alone; otherwise its ring has them.
     """
 
     account_id: str
     decision: Verdict
     log10_e: float | None
     because: list[str]
+    telling: list[TellingLine] = []
+    alike: AlikeLine | None = None
 
 
 class LinkLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +87,8 @@ class RingLine(msgspec.Struct, frozen=True, kw_only=True):
     log10_e: float
     links: list[LinkLine]
     because: list[str]
+    telling: list[TellingLine] = []
+    alike: AlikeLine | None = None
 
 
 class ScanReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +164,7 @@ def scan(
     runs = open_engine(engine, 1 if engine == "local" and workers is None and log.rows < SMALL else workers)
     with progress("scan", log.rows, "exchanges") as tell, closing(runs):
         scanned = detection.scan(log, grants=permits, reference=known, report=tell, engine=runs, partials=kept)
-    report = _report(scanned, permits, rules, known)
+    report = _report(scanned, permits, rules, known, log)
     if json:
         emit_json(report)
     else:
@@ -184,14 +214,18 @@ def _drift(scanned: Scanned, reference: Reference | None) -> list[str]:
     return [f"the traffic has drifted from the reference (chance 10^{chance:.1f} without): calibrate again"]
 
 
-def _report(scanned: Scanned, permits: Sequence[Grant], rules: Rules, reference: Reference | None) -> ScanReport:
+def _report(
+    scanned: Scanned, permits: Sequence[Grant], rules: Rules, reference: Reference | None, log: Log
+) -> ScanReport:
     """Let policy decide, and put its decisions beside the accounts and rings that they cover."""
+    from spiritsafe.detect.explain import told
     from spiritsafe.policy.decide import accuses, decide
     from spiritsafe.policy.weigh import by_family, from_families
 
     found = scanned.evaluation.findings
     decisions = decide(found, permits, rules, datetime.now(UTC), tested=scanned.evaluation.tested)
-    strongest = _strongest(decisions)
+    explained = _explained(scanned, log, permits, {decision.subject for decision in decisions})
+    strongest = {subject: told(decision, explained) for subject, decision in _strongest(decisions).items()}
     wealth = {f.subject: from_families(by_family(f.evidence), 2) for f in found}
     verdicts: dict[str, Verdict] = {
         subject: "flag" if accuses(decision.action, rules) else "watch" for subject, decision in strongest.items()
@@ -203,10 +237,11 @@ def _report(scanned: Scanned, permits: Sequence[Grant], rules: Rules, reference:
     own = {(finding.subject, name): why for finding in found for name, why in finding.reasons.items()}
     return ScanReport(
         accounts=[
-            _account(name, covering.get(name), wealth, verdicts, strongest, held, own) for name in scanned.accounts
+            _account(name, covering.get(name), wealth, verdicts, strongest, held, own, explained)
+            for name in scanned.accounts
         ],
         rings=[
-            _ring(finding, strongest[finding.subject], verdicts[finding.subject], wealth[finding.subject])
+            _ring(finding, strongest[finding.subject], verdicts[finding.subject], wealth[finding.subject], explained)
             for finding in found
             if finding.subject_kind == "ring" and finding.subject in strongest
         ],
@@ -216,6 +251,42 @@ def _report(scanned: Scanned, permits: Sequence[Grant], rules: Rules, reference:
         policy=rules.digest(),
         because=[*scanned.evaluation.because, *scanned.notes, *_drift(scanned, reference)],
     )
+
+
+def _explained(scanned: Scanned, log: Log, permits: Sequence[Grant], decided: set[str]) -> dict[str, Explained]:
+    """Read the exchanges again of those about whom something was decided, and say what weighs most."""
+    from spiritsafe.detect import explain
+    from spiritsafe.detect.again import from_log
+
+    watch = scanned.watch
+    return explain.explain(
+        watch,
+        [finding for finding in scanned.evaluation.findings if finding.subject in decided],
+        lambda names: from_log(log, names, watch.parts, each=explain.MOST_EACH, grants=permits),
+    )
+
+
+def _telling(subject: str, explained: dict[str, Explained]) -> list[TellingLine]:
+    from spiritsafe.stats.telling import weightiest
+
+    if subject not in explained:
+        return []
+    return [
+        TellingLine(
+            account_id=one.account_id,
+            exchange_id=one.exchange_id,
+            time=one.time,
+            text=one.text,
+            share=one.share,
+            by=list(by),
+        )
+        for one, by in weightiest(explained[subject].evidence)
+    ]
+
+
+def _alike(subject: str, explained: dict[str, Explained]) -> AlikeLine | None:
+    found = explained[subject].alike if subject in explained else None
+    return None if found is None else AlikeLine(**msgspec.structs.asdict(found))
 
 
 def _strongest(decisions: Sequence[Decision]) -> dict[str, Decision]:
@@ -234,6 +305,7 @@ def _account(
     decisions: dict[str, Decision],
     held: dict[str, Grant],
     own: dict[tuple[str, str], str],
+    explained: dict[str, Explained],
 ) -> AccountLine:
     if subject is None:
         because = [f"holds grant {held[name].grant_id}: what it covers was not looked at"] if name in held else []
@@ -245,10 +317,14 @@ def _account(
         decision=verdicts[subject],
         log10_e=_rounded(wealth[subject]),
         because=[*within, *decisions[subject].reasons[:-1]],
+        telling=_telling(subject, explained) if subject == name else [],
+        alike=_alike(subject, explained) if subject == name else None,
     )
 
 
-def _ring(finding: Finding, decision: Decision, verdict: Verdict, log10_e: float) -> RingLine:
+def _ring(
+    finding: Finding, decision: Decision, verdict: Verdict, log10_e: float, explained: dict[str, Explained]
+) -> RingLine:
     links = [
         LinkLine(kind=link.kind, value=link.value, accounts=len(link.accounts), log10_e=round(link.log10_e, 3))
         for link in finding.links
@@ -260,6 +336,8 @@ def _ring(finding: Finding, decision: Decision, verdict: Verdict, log10_e: float
         log10_e=round(log10_e, 3),
         links=links,
         because=list(decision.reasons[:-1]),
+        telling=_telling(finding.subject, explained),
+        alike=_alike(finding.subject, explained),
     )
 
 
@@ -280,8 +358,36 @@ def _print(report: ScanReport) -> None:
     if lines:
         shown = [(line.account_id, line.decision, f"10^{line.log10_e or 0.0:.1f}", line.because[0]) for line in lines]
         emit_table(("account", "decision", "evidence", "because"), shown)
+    _print_telling(report)
     typer.echo(
         f"{len(flagged)} of {len(report.accounts)} accounts flagged, {len(watched)} to watch, {len(rings)} rings;"
         f" {report.exchanges:,} exchanges in {report.seconds:.1f} s; of those flagged at most {report.fdr:.1%} are"
         f" expected to be honest; {'; '.join(report.because)}."
     )
+
+
+def _print_telling(report: ScanReport) -> None:
+    """What weighs most against those who are flagged, and whom they look like."""
+    flagged = [line for line in report.rings if line.decision == "flag"]
+    alone = [line for line in report.accounts if line.decision == "flag" and line.telling]
+    named = [(line.ring_id, line) for line in flagged] + [(line.account_id, line) for line in alone]
+    telling = [
+        (
+            name,
+            one.exchange_id or "-",
+            one.account_id,
+            f"{one.time:%Y-%m-%d %H:%M}" if one.time else "-",
+            one.text or "-",
+        )
+        for name, line in named[:SHOWN]
+        for one in line.telling
+    ]
+    if telling:
+        emit_table(("weighs most against", "exchange", "account", "time", "text"), telling)
+    looks = [
+        (name, line.alike.kind, str(line.alike.accounts), f"{line.alike.distance:.2f}", line.alike.example or "-")
+        for name, line in named[:SHOWN]
+        if line.alike is not None
+    ]
+    if looks:
+        emit_table(("looks most alike", "kind", "accounts of it", "distance (0 to 1)", "such as"), looks)

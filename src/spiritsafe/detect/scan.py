@@ -37,7 +37,8 @@ _SPLITTING = 0.25
 @dataclass(frozen=True)
 class Scanned:
     """``accounts`` are all accounts of the log, also those that asked too little to be looked at. ``notes`` say what
-    was odd about the log. ``resumed`` is how many exchanges were known from an earlier scan.
+    was odd about the log. ``resumed`` is how many exchanges were known from an earlier scan. ``watch`` is what was
+    learnt of all accounts, to explain the evaluation by.
     """
 
     evaluation: Evaluation
@@ -46,6 +47,7 @@ class Scanned:
     seconds: float
     notes: tuple[str, ...]
     resumed: int
+    watch: Watch
 
 
 def scan(
@@ -79,7 +81,7 @@ def scan(
     evaluation = msgspec.structs.replace(evaluation, findings=findings)
     report(log.rows)
     told = (*run.notes.told(), *copies)
-    return Scanned(evaluation, sorted(run.accounts), run.rows, time.perf_counter() - began, told, resumed)
+    return Scanned(evaluation, sorted(run.accounts), run.rows, time.perf_counter() - began, told, resumed, watch)
 
 
 def collect(log: Log, *, grants: Sequence[Grant] = (), report: Callable[[int], None] = lambda rows: None) -> Watch:

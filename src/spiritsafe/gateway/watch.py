@@ -14,15 +14,18 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from spiritsafe.detect.again import from_record
+from spiritsafe.detect.explain import MOST_EACH, explain, told
 from spiritsafe.detect.online import Watch
 from spiritsafe.detect.reference import Reference
 from spiritsafe.detect.reference import load as load_reference
+from spiritsafe.detect.types import Finding
 from spiritsafe.errors import InputError, ResourceError, SpiritsafeError
 from spiritsafe.gateway.settings import seconds
 from spiritsafe.policy.decide import changes, decide, permits
@@ -54,6 +57,7 @@ class Watcher:
 
     def __init__(self, folder: Path, store: Store, rules: Rules, path: Path) -> None:
         self._state = folder / "watch.state"
+        self._record = folder / "record"
         self._store = store
         self._rules = rules
         self._path = path
@@ -80,7 +84,7 @@ class Watcher:
         found = self._watch.evaluate(granted=self._granted(grants, now))
         decided = decide(found.findings, grants, self._rules, now, tested=found.tested)
         known = [d for subject in {d.subject for d in decided} for d in self._store.decisions(subject=subject)]
-        fresh = changes(decided, known)
+        fresh = self._explained(changes(decided, known), found.findings)
         for decision in fresh:
             self._store.decide(decision)
         self._judged = state
@@ -101,6 +105,23 @@ class Watcher:
         except OSError as error:
             remedy = "Free some space; until then the watcher reads the record anew when it begins."
             raise ResourceError(f"can't be written: {error.strerror}", remedy=remedy, where=str(self._state)) from error
+
+    def _explained(self, decisions: list[Decision], findings: Sequence[Finding]) -> list[Decision]:
+        """The decisions with what weighs most in them: the record is read again, of those accounts alone. No text is
+        kept, only where it stands. What can't be read now stops no decision.
+        """
+        subjects = {decision.subject for decision in decisions}
+        parts, key = self._watch.parts, self._key
+        try:
+            explained = explain(
+                self._watch,
+                [finding for finding in findings if finding.subject in subjects],
+                lambda names: from_record(self._record, names, parts, each=MOST_EACH, key=key),
+            )
+        except SpiritsafeError as error:
+            sys.stderr.write(f"spiritsafe watcher: decided without a second look at the exchanges: {error}\n")
+            return decisions
+        return [told(decision, explained) for decision in decisions]
 
     def _granted(self, grants: list[Grant], now: datetime) -> frozenset[str]:
         """The accounts whose grant covers all they asked for: they are read before any score."""

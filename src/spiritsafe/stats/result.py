@@ -87,7 +87,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 class Telling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One exchange that evidence rests on. ``share``, in (0, 1], is its part of what all exchanges that were looked at
-    take away from the evidence when each is left out.
+    weigh: of how far the evidence falls when it is left out, or what a ring's test sees in it.
 
     ``row`` is its place in the sealed record: what was said can be read there for as long as it is kept. ``text`` is
     an excerpt, for a report that is read at once; what is stored holds none, or pruning the record would not remove it.

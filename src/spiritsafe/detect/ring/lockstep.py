@@ -140,6 +140,30 @@ def _given(ring_id: str, parties: IntArray, steps: _Steps) -> Evidence:
     return _evidence(ring_id, _Group(at, log10_p, by), middle, len(rows), (words,))
 
 
+def busy_together(
+    parties: IntArray, others: IntArray, of: IntArray, table: LinkTable, *, by_day: bool
+) -> tuple[FloatArray, int]:
+    """What each moment at which one of the sorted ``parties`` and the rest of them are busy adds to their agreement,
+    [parties, hours] or [parties, days] since the number (since 1970) that is returned beside it; 0 for other moments.
+
+    ``others`` are the customers that show what all have in common.
+    """
+    assert table.moments is not None
+    account, hour, times = table.moments.columns()
+    known = account < len(table.accounts)
+    account, hour, times = account[known], hour[known], times[known]
+    if not len(hour):
+        return np.zeros((len(parties), 0)), 0
+    clock = _Clock.of(hour)
+    log = _Log(account, hour, times, clock)
+    counts = log.counts(parties, of)
+    crowd = crowd_of(np.concatenate([counts, log.counts(others, of)]) if len(others) else counts, clock.week)
+    found = rhythm(counts, crowd)
+    rows = (found.days if by_day else found.hours).astype(np.float64)
+    rest = rows.sum(axis=0) - rows
+    return np.maximum(rows, 0.0) * np.maximum(rest, 0.0), clock.first * (1 if by_day else 24)
+
+
 class _Log(NamedTuple):
     account: IntArray
     hour: IntArray

@@ -14,7 +14,7 @@ from spiritsafe.stats.result import Evidence
 
 if TYPE_CHECKING:
     from spiritsafe.detect.cores import Sample
-    from spiritsafe.detect.types import FloatArray, IntArray
+    from spiritsafe.detect.types import FloatArray, HashArray, IntArray
 
 LEAST_QUESTIONS = 200
 MOST_TIMES = 8
@@ -54,7 +54,9 @@ def equally_often(ring_id: str, inside: Sample, party: IntArray) -> Evidence:
 
     ``party`` [rows of ``inside``] says whose each row is: parties ask independently, each counts once a question.
     """
-    times, parties = _times(inside, party)
+    own = _own(inside, party)
+    times = times_asked(inside, party)[1].astype(np.float64)
+    parties = len(own) / max(int(np.bincount(own[:, 0]).max()), 1) if len(own) else 0.0
     log10_p, often = log10_equal(times, parties)
     as_often = int((times == often).sum())
     words = f"{len(times):,} questions were asked as unequally often as where nobody knows of the others"
@@ -77,17 +79,19 @@ def equally_often(ring_id: str, inside: Sample, party: IntArray) -> Evidence:
     )
 
 
-def _times(inside: Sample, party: IntArray) -> tuple[FloatArray, float]:
-    """By how many parties each question was asked, of those that are kept of every account that asked them; and among
-    how many, counted in parties as large as the largest.
-    """
+def times_asked(inside: Sample, party: IntArray) -> tuple[HashArray, IntArray]:
+    """The questions, sorted, and by how many parties each was asked."""
+    asked, times = np.unique(_own(inside, party)[:, 1], return_counts=True)
+    order = np.argsort(asked.view(np.uint64))
+    return asked.view(np.uint64)[order], times[order].astype(np.int64)
+
+
+def _own(inside: Sample, party: IntArray) -> IntArray:
+    """Each party with each question [pairs, 2], of those that are kept of every account that asked them."""
     if not len(inside.account):
-        return np.zeros(0), 0.0
+        return np.zeros((0, 2), dtype=np.int64)
     starts = np.flatnonzero(np.diff(inside.account, prepend=-1))
     ends = np.append(starts[1:], len(inside.account))
     full = ends[ends - starts >= MOST_CORES] - 1
     kept = inside.core <= inside.core[full].min() if len(full) else np.ones(len(inside.core), dtype=bool)
-    own = np.unique(np.stack([party[kept], inside.core[kept].view(np.int64)], axis=1), axis=0)
-    sizes = np.bincount(own[:, 0])
-    _, place = np.unique(own[:, 1], return_inverse=True)
-    return np.bincount(place).astype(np.float64), len(own) / max(int(sizes.max()), 1)
+    return np.unique(np.stack([party[kept], inside.core[kept].view(np.int64)], axis=1), axis=0)
