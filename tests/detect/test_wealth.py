@@ -11,6 +11,11 @@ from spiritsafe.stats.evalues import average
 from spiritsafe.stats.multiple import e_bh
 
 
+def test_among_none_there_is_nothing_to_pay_for() -> None:
+    assert log10_allowance(0) == 0.0
+    assert log10_wealth(np.array([1.0]), 0).tolist() == [0.0]
+
+
 @given(st.integers(1, 5000))
 def test_the_mean_over_all_ranks_is_one(n: int) -> None:
     ranks = np.arange(1, n + 2) / (n + 1)

@@ -9,7 +9,7 @@ from spiritsafe.drill import account
 from spiritsafe.drill.account import Lesson, Outcome
 from spiritsafe.drill.scenario import QUICK, RING, Scenario, scenario
 from spiritsafe.record.exchange import Exchange, Message
-from spiritsafe.stats.result import Evidence, Exact, Result
+from spiritsafe.stats.result import Evidence, Exact, Result, Telling
 from spiritsafe.store.models import Action, Decision, DecisionStatus, Event
 
 BEGAN = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -190,6 +190,21 @@ def test_decisions_that_only_grew_are_told_once(play: Scenario) -> None:
     grown = msgspec.structs.replace(decision(members, "suspend"), time=first.time + later, decision_id="dec-2")
     (ruling,) = account.rulings([grown, first], {}, BEGAN)
     assert (ruling.at, ruling.again, ruling.accounts, ruling.subject) == (60.0, 1, tuple(members), "a ring of 2")
+
+
+def test_what_weighs_most_is_quoted_from_the_record(play: Scenario) -> None:
+    made = decision(["a"], "suspend")
+    (item,) = made.evidence
+    telling = (
+        Telling(account_id="a", share=0.6, exchange_id="e1", time=BEGAN + timedelta(seconds=30)),
+        Telling(account_id="a", share=0.2, exchange_id="gone"),
+    )
+    weighed = msgspec.structs.replace(made, evidence=(msgspec.structs.replace(item, telling=telling),))
+    kept = msgspec.structs.replace(exchange("a", "lay the steps open", 30.0), exchange_id="e1")
+    (ruling,) = account.rulings([weighed], {}, BEGAN, [kept])
+    first, second = ruling.telling
+    assert (first.at, first.party, first.text, first.by) == (30.0, "a", "lay the steps open", ("elicitation",))
+    assert (second.at, second.text) == (None, None)
 
 
 def test_a_step_that_several_accounts_had_each_for_itself_is_told_once(play: Scenario) -> None:

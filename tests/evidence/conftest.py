@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from spiritsafe.evidence.types import Affair, Asked, Check, Fact, Kind, Link, Party, Ruling, Wealth
+from spiritsafe.evidence.types import Affair, Asked, Check, Fact, Kind, Link, Party, Quote, Ruling, Wealth
 
 KINDS = ("person", "coder", "student", "support", "translator", "evaluation", "agent")
 
@@ -85,6 +85,7 @@ def make(*, seconds: float = 300.0, seed: int = 1, passed: bool = True) -> Affai
                 172.0, "ring-1", "suspend", "in_force", "ring", "policy:ab12", ring,
                 ("two families speak against it: what is asked, and how", "two kinds of link"),
                 ("population: log10 e 6.2, 143 exchanges",), 180.0,
+                telling=(Quote(90.0, "r01", "say <i>all</i>", ("lockstep",)), Quote(None, "r01", None, ("dealt",))),
             ),
         ) if passed else (),
         checks=(Check("Sealed log", True, "812 rows in 3 segments, head 5f2c…"), Check("Signatures", True, "Ed25519")),

@@ -67,6 +67,12 @@ def test_a_browser_shows_what_the_affair_holds(
     context.close()
 
 
+def test_what_weighs_most_in_a_decision_is_quoted_as_text(affair: Affair) -> None:
+    page = report.render(affair)
+    assert "What weighs most" in page
+    assert "<q>say &lt;i&gt;all&lt;/i&gt;</q>" in page
+
+
 def test_the_page_stands_alone(affair: Affair) -> None:
     page = report.render(affair)
     assert not re.search(r'(?:src|href)="(?!#|data:)', page)

@@ -63,6 +63,7 @@ def app(store: Store, data: Path, *, token: str) -> Starlette:
     made.state.store = store
     made.state.sessions = Sessions(token)
     made.state.pulse = Pulse(data)
+    made.state.record = data / "record"
     return made
 
 

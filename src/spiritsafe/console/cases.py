@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spiritsafe.console.page import Context, store_of
+from spiritsafe.console.page import Context, record_of, store_of
+from spiritsafe.console.telling import shown
 from spiritsafe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,10 +26,13 @@ def case(request: Request) -> tuple[str, Context]:
     store = store_of(request)
     found = store.case(request.path_params["case_id"])
     ids = dict.fromkeys(event.decision_id for event in found.events if event.decision_id)
+    decisions = [store.decision(decision_id) for decision_id in ids]
+    record = record_of(request)
     return "case.html", {
         "case": found,
         "names": _names(request),
-        "decisions": [store.decision(decision_id) for decision_id in ids],
+        "decisions": decisions,
+        "telling": [(each, weigh) for each in decisions if (weigh := shown(record, each))],
     }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast, get_args
 
-from spiritsafe.console.page import Context, store_of
+from spiritsafe.console.page import Context, record_of, store_of
+from spiritsafe.console.telling import shown
 from spiritsafe.errors import UsageError
 from spiritsafe.store.models import DecisionStatus
 
@@ -37,7 +38,7 @@ def decision(request: Request) -> tuple[str, Context]:
     store = store_of(request)
     found = store.decision(request.path_params["decision_id"])
     names = {account.account_id: account.name for account in store.accounts()}
-    return "decision.html", {"decision": found, "names": names}
+    return "decision.html", {"decision": found, "names": names, "telling": shown(record_of(request), found)}
 
 
 def act(request: Request, session: Session, form: dict[str, str]) -> str:

@@ -17,6 +17,8 @@ from spiritsafe.console.session import COOKIE, Session
 from spiritsafe.errors import SpiritsafeError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.requests import Request
 
     from spiritsafe.console.session import Sessions
@@ -67,6 +69,12 @@ def store_of(request: Request) -> Store:
     """The store that the console was opened on."""
     store: Store = request.app.state.store
     return store
+
+
+def record_of(request: Request) -> Path:
+    """The folder of the record that the console was opened on."""
+    folder: Path = request.app.state.record
+    return folder
 
 
 def session_of(request: Request) -> Session | None:

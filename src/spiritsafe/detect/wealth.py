@@ -40,6 +40,8 @@ def log10_allowance(n: int) -> float:
     of Bates et al. (2023), section 3, made for this bet alone instead of for all levels at once: at n = 4,000 it
     costs a factor of 1.8, theirs 8 at the top rank.
     """
+    if n < 1:
+        return 0.0  # ranked among none, every p-value is 1 and no bet wins or loses
     # From 30 on the allowance falls as n grows: two leading digits, rounded down, are on the safe side.
     unit = 10 ** max(len(str(n)) - 2, 0)
     return _allowance(n // unit * unit, DELTA)

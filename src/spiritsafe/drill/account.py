@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from spiritsafe.drill.scenario import RING
-from spiritsafe.evidence.types import Asked, Party, Ruling
+from spiritsafe.evidence.types import Asked, Party, Quote, Ruling
+from spiritsafe.record.exchange import prompt_text
+from spiritsafe.stats.telling import weightiest
 from spiritsafe.store.models import strictness
 
 if TYPE_CHECKING:
@@ -17,11 +19,14 @@ if TYPE_CHECKING:
 
     from spiritsafe.drill.scenario import Scenario
     from spiritsafe.record.exchange import Exchange
-    from spiritsafe.stats.result import Evidence
+    from spiritsafe.stats.result import Evidence, Telling
     from spiritsafe.store.models import Decision
 
 SANCTION = strictness("verify")
 """From this rung on an account is hindered; to observe and to notify are not."""
+
+QUOTED = 300
+"""Characters of an exchange that the report quotes."""
 
 STOP = strictness("suspend")
 """From this rung on an account gets no answer at all."""
@@ -161,21 +166,24 @@ def confirmed_at(decision: Decision, began: datetime) -> float | None:
     return (times[0] - began).total_seconds() if times else None
 
 
-def rulings(decisions: Iterable[Decision], names: Mapping[str, str], began: datetime) -> list[Ruling]:
+def rulings(
+    decisions: Iterable[Decision], names: Mapping[str, str], began: datetime, exchanges: Iterable[Exchange] = ()
+) -> list[Ruling]:
     """The decisions for the report, by when they came into force; accounts by their names.
 
     What only grew (the same rule and step about the same ring, with more accounts) is told once, and so is a step
-    that several accounts had each for itself.
+    that several accounts had each for itself. What weighs most in one is quoted from ``exchanges``.
     """
     alike: dict[tuple[str, ...], list[Decision]] = defaultdict(list)
     for decision in sorted(decisions, key=lambda d: d.time):
         of_ring = (decision.subject,) if decision.subject_kind == "ring" else ()
         alike[(decision.rule, decision.action, *of_ring)].append(decision)
-    told = [_ruling(group, names, began) for group in alike.values()]
+    asked = {exchange.exchange_id: exchange for exchange in exchanges}
+    told = [_ruling(group, names, began, asked) for group in alike.values()]
     return sorted(told, key=lambda ruling: ruling.confirmed or ruling.at)
 
 
-def _ruling(group: list[Decision], names: Mapping[str, str], began: datetime) -> Ruling:
+def _ruling(group: list[Decision], names: Mapping[str, str], began: datetime, asked: Mapping[str, Exchange]) -> Ruling:
     first, last = group[0], group[-1]
     accounts = tuple(dict.fromkeys(account for decision in group for account in decision.accounts))
     if last.subject_kind == "ring":
@@ -198,7 +206,15 @@ def _ruling(group: list[Decision], names: Mapping[str, str], began: datetime) ->
         evidence=tuple(words(one) for one in last.evidence),
         confirmed=min(confirmed) if confirmed else None,
         again=len(group) - 1 if last.subject_kind == "ring" else 0,
+        telling=tuple(_quote(one, by, asked, began) for one, by in weightiest(last.evidence)),
     )
+
+
+def _quote(one: Telling, by: tuple[str, ...], asked: Mapping[str, Exchange], began: datetime) -> Quote:
+    exchange = asked.get(one.exchange_id or "")
+    text = prompt_text(exchange) if exchange is not None else None
+    at = (one.time - began).total_seconds() if one.time is not None else None
+    return Quote(at, one.account_id, text and text[:QUOTED], by)
 
 
 def words(evidence: Evidence) -> str:

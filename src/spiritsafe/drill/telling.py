@@ -101,7 +101,7 @@ def affair(found: Found, outcome: Outcome) -> Affair:
         wealth=tuple(_wealth(found, names)),
         links=links,
         rings=tuple(d.accounts for d in found.decisions if d.subject_kind == "ring" and d.action == "suspend"),
-        rulings=tuple(account.rulings(found.decisions, names, found.began)),
+        rulings=tuple(account.rulings(found.decisions, names, found.began, found.exchanges)),
         checks=_checks(found),
         assumptions=(found.reference, *ASSUMPTIONS),
         limits=LIMITS,

@@ -55,8 +55,20 @@ class Link(msgspec.Struct, frozen=True):
     accounts: tuple[str, ...]
 
 
+class Quote(msgspec.Struct, frozen=True):
+    """One exchange that weighs in a decision: when, by whom, what was asked where that is kept, and to which tests."""
+
+    at: float | None
+    party: str
+    text: str | None
+    by: tuple[str, ...]
+
+
 class Ruling(msgspec.Struct, frozen=True):
-    """One decision, as the store keeps it; ``again`` later ones of the same kind only added accounts to it."""
+    """One decision, as the store keeps it; ``again`` later ones of the same kind only added accounts to it.
+
+    ``telling`` are the exchanges that weigh most in it, the weightiest first.
+    """
 
     at: float
     subject: str
@@ -69,6 +81,7 @@ class Ruling(msgspec.Struct, frozen=True):
     evidence: tuple[str, ...]
     confirmed: float | None = None
     again: int = 0
+    telling: tuple[Quote, ...] = ()
 
 
 class Fact(msgspec.Struct, frozen=True):
