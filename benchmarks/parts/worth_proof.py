@@ -1,0 +1,166 @@
+"""What each instrument proves from a student alone. Everything a student says is kept, so a second run only reckons."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from parts.worth_harvest import Lesson, Sizes, bench_key, coins
+from spiritsafe.protect.canaries import Canary, canary
+from spiritsafe.protect.marks.detect import TooFewTokens
+from spiritsafe.protect.marks.registry import mark
+from spiritsafe.protect.twins import Pair
+from spiritsafe.prove import twins
+from spiritsafe.prove.canaries import by_rank
+from spiritsafe.prove.radioactivity import Asked, radioactivity
+from spiritsafe.prove.radioactivity_open import open_radioactivity
+from spiritsafe.prove.suspect import Reply, Scored, Suspect
+from spiritsafe.prove.suspect_weights import WeightsSuspect, open_weights
+from spiritsafe.prove.transcript import Journaled
+from spiritsafe.stats.result import Result
+from spiritsafe.teach.types import Chat, Options, Prompt, Sampling, Tokenizer
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+SAMPLES = 2
+CANARIES, TIMES, DECOYS = 4, 8, 99
+
+
+class Found(NamedTuple):
+    """One instrument's word: standard deviations above its null, log10 of p, and how much it rests on."""
+
+    height: float
+    log10_p: float
+    n: int
+    unit: str
+
+    @classmethod
+    def of(cls, result: Result) -> Found:
+        """From a result, whose p-value may be too small for a float and then stands in its words alone."""
+        import math
+        import re
+
+        said = " ".join(result.because)
+        told = re.search(r"p = 10\^(-?[\d.]+)|log10 of the p-value is (-?[\d.]+)", said)
+        log10_p = (
+            float(next(part for part in told.groups() if part)) if told else math.log10(max(result.p_value, 1e-300))
+        )
+        return cls(result.statistic, log10_p, result.n, result.unit)
+
+
+def opened(folder: Path, name: str) -> tuple[WeightsSuspect, Journaled]:
+    """A student as a suspect, and the same with its transcript."""
+    suspect = open_weights(f"hf:{folder / 'students' / name}", Options(threads=1, batch=64))
+    suspect.chunk = 256
+    said = folder / "said"
+    said.mkdir(exist_ok=True)
+    return suspect, Journaled(suspect, said / f"{name}.jsonl")
+
+
+def pairs_of(plain: Sequence[Lesson]) -> list[Pair]:
+    """The twins: the first two answers to each prompt."""
+    return [
+        Pair(
+            pair_id=str(at),
+            time=NOW,
+            epoch="2026-11",
+            messages=({"role": "user", "content": lesson.prompt},),
+            answers=(lesson.answers[0].text, lesson.answers[1].text),
+        )
+        for at, lesson in enumerate(plain)
+    ]
+
+
+class AsDrawn:
+    """The teacher as a reference: how likely it found each answer when it drew it."""
+
+    def __init__(self, plain: Sequence[Lesson]) -> None:
+        self._told = {(each.prompt, one.text): one for each in plain for one in each.answers}
+
+    def score(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Scored]:
+        found = []
+        for prompt, text in pairs:
+            assert isinstance(prompt, Chat)
+            one = self._told[prompt.messages[-1]["content"], text]
+            count = max(1, len(one.ids))
+            found.append(Scored((-one.nats / count,) * count))
+        return found
+
+
+def by_logprobs(suspect: Suspect, plain: Sequence[Lesson], sizes: Sizes, *, reference: bool = True) -> Found:
+    """Twins with log-probabilities, the teacher's taken out."""
+    pairs = pairs_of(plain)
+    reading = twins.by_likelihood(suspect, pairs, AsDrawn(plain) if reference else None)  # type: ignore[arg-type]
+    return judged(twins.leanings(reading), reading, sizes)
+
+
+def by_text(suspect: Suspect, plain: Sequence[Lesson], sizes: Sizes) -> Found:
+    """Twins from text alone."""
+    reading = twins.by_answers(suspect, pairs_of(plain), text(sizes), SAMPLES)
+    return judged(twins.leanings(reading), reading, sizes)
+
+
+def judged(lean: twins.FloatArray, reading: twins.Reading, sizes: Sizes) -> Found:
+    values = twins.preferences(lean, coins(sizes)[: len(lean)])
+    return Found.of(twins.judge(values, "a student", reading))
+
+
+def text(sizes: Sizes) -> Sampling:
+    """How a suspect is let write."""
+    return Sampling(temperature=sizes.temperature, max_tokens=sizes.tokens, seed=1)
+
+
+def written(suspect: Suspect, prompts: Sequence[str], sizes: Sizes) -> Asked:
+    """What a suspect writes by itself: the very answers that the twins' test from text asks for."""
+    asked = [Chat(({"role": "user", "content": prompt},)) for prompt in prompts for _ in range(SAMPLES)]
+    each = [msgspec.structs.replace(text(sizes), seed=1 + at) for at in range(len(asked))]
+    replies: list[Reply] = [reply for several in suspect.generate(asked, each) for reply in several]
+    kept = [reply.text for reply in replies if reply.ending != "refused" and reply.text.strip()]
+    return Asked(tuple(kept), (), len(replies) - len(kept))
+
+
+def closed(name: str, said: Asked, control: Asked | None, tokenizer: Tokenizer | None, share: float = 1.0) -> Found:
+    """Radioactivity from what it wrote, of which a ``share`` is read; against a control's answers where given."""
+
+    def part(asked: Asked) -> Asked:
+        return Asked(asked.texts[: round(share * len(asked.texts))], (), 0)
+
+    try:
+        found = radioactivity(
+            mark(name), bench_key(name), part(said), subject="a student", tokenizer=tokenizer,
+            weighing="once" if control is None else "controlled", control=None if control is None else part(control),
+            need=100, decoys=99,
+        )  # fmt: skip
+    except TooFewTokens as error:
+        return Found(0.0, 0.0, error.have, "n-grams, too few")
+    return Found.of(found.exact)
+
+
+def opened_up(name: str, suspect: Suspect, control: Suspect | None, plain: Sequence[Lesson]) -> Found:
+    """Radioactivity by teacher forcing along unmarked answers, each after its prompt."""
+    tokenizer = suspect.tokenizer
+    assert tokenizer is not None
+    windows = []
+    for lesson in plain:
+        turn = [{"role": "user", "content": lesson.prompt}]
+        before = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)  # type: ignore[attr-defined]
+        windows.append([*tokenizer.encode(before, add_special_tokens=False), *lesson.answers[2].ids])
+    found = open_radioactivity(
+        mark(name), bench_key(name), suspect, windows, subject="a student", control=control, need=100, decoys=99
+    )
+    return Found.of(found.exact)
+
+
+def birds() -> list[Canary]:
+    """The canaries that are planted."""
+    key = hashlib.sha256(b"what it is worth: canaries").digest()
+    return [canary(key, f"bird {at}") for at in range(CANARIES)]
+
+
+def by_canaries(suspect: Suspect) -> Found:
+    """The planted codes' ranks among others."""
+    return Found.of(by_rank(suspect, birds(), "a student", decoys=DECOYS))
