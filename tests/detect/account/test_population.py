@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spiritsafe.detect.account.population import FLOOR, Population
-from spiritsafe.detect.types import Peers
+from spiritsafe.detect.account.population import Population
+from spiritsafe.detect.types import UNKNOWN, Peers
 
 NOBODY = np.zeros(0, dtype=np.int64)
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "traffic" / "prompts"
@@ -32,14 +32,12 @@ def score(windows: list[np.ndarray], peers: list[np.ndarray], left_out: list[np.
 def test_the_distance_is_unbiased_in_both_samples(rng: np.random.Generator, centres: Callable[..., np.ndarray]) -> None:
     a, b = centres(2, 1)
     for n in (8, 30, 90):
-        same = [
-            Population().measure(np.stack([window(rng, a, n)]), Peers(np.stack([window(rng, a, 40)])), [NOBODY])
-            for _ in range(60)
-        ]
-        # A negative estimate is shown as 0 but kept in the statistic, so the mean is taken of what is not clipped.
-        raw = [m.statistic[0] + 2 * np.sqrt(2 * 0.5**2 / (30 * n**2)) for m in same]
-        assert abs(np.mean(raw)) < 0.02
-    far = Population().measure(np.stack([window(rng, a, 200)]), Peers(np.stack([window(rng, b, 200)])), [NOBODY])
+        peers = Peers(np.stack([window(rng, a, 40) for _ in range(60)]))
+        found = Population().measure(np.stack([window(rng, a, n) for _ in range(60)]), peers, [NOBODY] * 60)
+        # The fifth nearest of sixty lies below the middle, so that the distance of one's own kind is 0 or hardly more.
+        assert np.median(found.effect) < 0.02
+    there = Peers(np.stack([window(rng, b, 200) for _ in range(6)]))
+    far = Population().measure(np.stack([window(rng, a, 200)]), there, [NOBODY])
     true = np.linalg.norm(a - b) ** 2 / (1 + 256 * 0.06**2)
     assert far.effect[0] == pytest.approx(true, rel=0.1)
 
@@ -51,14 +49,14 @@ def test_a_kind_of_its_own_is_farther_than_one_of_a_kind(
     peers = [window(rng, kinds[i % 3], 60) for i in range(60)]
     near, far = window(rng, kinds[0], 60), window(rng, kinds[3], 60)
     found = score([near, far], peers)
-    assert found[1] > 0.2
-    assert found[1] > found[0] + 0.2
+    assert found[1] > 5.0
+    assert found[1] > found[0] + 5.0
 
 
 def test_a_narrow_tenant_with_peers_is_not_far(rng: np.random.Generator, centres: Callable[..., np.ndarray]) -> None:
     bank, *others = centres(5, 3)
     peers = [window(rng, others[i % 4], 60) for i in range(200)] + [window(rng, bank, 60) for _ in range(6)]
-    assert score([window(rng, bank, 200)], peers)[0] < 0.05
+    assert score([window(rng, bank, 200)], peers)[0] < 2.0
 
 
 def test_more_prompts_show_the_same_distance_more_surely(
@@ -74,16 +72,36 @@ def test_kin_are_left_out(rng: np.random.Generator, centres: Callable[..., np.nd
     a, b = centres(2, 5)
     peers = [window(rng, a, 60) for _ in range(10)] + [window(rng, b, 60) for _ in range(10)]
     mine = window(rng, a, 60)
-    assert score([mine], peers)[0] < 0.05
-    assert score([mine], peers, [np.arange(10)])[0] > 0.2
+    assert score([mine], peers)[0] < 3.0
+    assert score([mine], peers, [np.arange(10)])[0] > 5.0
 
 
-def test_without_a_peer_nothing_can_be_said(rng: np.random.Generator, centres: Callable[..., np.ndarray]) -> None:
+def test_without_peers_nothing_can_be_said(rng: np.random.Generator, centres: Callable[..., np.ndarray]) -> None:
     mine = window(rng, centres(1)[0], 60)
-    assert score([mine], [mine], [np.array([0])])[0] == FLOOR
+    few = [window(rng, centres(1)[0], 60) for _ in range(6)]
+    assert score([mine], few, [np.arange(2)])[0] == UNKNOWN
     empty = Population().measure(mine[None], Peers(np.zeros((0, 257), dtype=np.float32)), [NOBODY])
-    assert empty.statistic[0] == FLOOR
+    assert empty.statistic[0] == UNKNOWN
     assert empty.effect[0] == 0.0
+
+
+def test_who_asked_nothing_is_nobodys_peer(rng: np.random.Generator, centres: Callable[..., np.ndarray]) -> None:
+    silent = np.zeros(257, dtype=np.float32)
+    peers = [window(rng, centres(1)[0], 60) for _ in range(4)]
+    assert score([window(rng, centres(1)[0], 60)], [*peers, *[silent] * 20])[0] == UNKNOWN
+    assert score([silent], [*peers, *peers])[0] == UNKNOWN
+
+
+def test_a_kind_that_applies_all_over_the_place_is_given_room(
+    rng: np.random.Generator, centres: Callable[..., np.ndarray]
+) -> None:
+    tight, loose = centres(2, 8)
+    off = rng.normal(size=(2, 256))
+    off *= 0.35 / np.linalg.norm(off, axis=1, keepdims=True)
+    peers = [window(rng, tight, 100) for _ in range(30)]
+    peers += [window(rng, loose + 0.03 * rng.normal(size=256), 100) for _ in range(30)]
+    found = score([window(rng, tight + off[0], 100), window(rng, loose + off[1], 100)], peers)
+    assert found[0] > found[1] + 3.0
 
 
 def test_empty_and_tiny_windows_give_numbers(rng: np.random.Generator, centres: Callable[..., np.ndarray]) -> None:
@@ -128,4 +146,4 @@ def test_real_tool_prompts_are_far_from_real_honest_kinds() -> None:
     left_out = [np.array([i]) for i in range(len(peers))]
     honest = score(peers, peers, left_out)
     harvest = score(windows("gpteacher_toolformer", 8, 60), peers)
-    assert harvest.min() > honest.max() + 0.1
+    assert harvest.min() > honest.max()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from spiritsafe.detect.account.nearby import Nearby, itself, nearest
 from spiritsafe.detect.account.sums import Sums
-from spiritsafe.detect.types import Measured
+from spiritsafe.detect.types import UNKNOWN, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,26 +17,27 @@ if TYPE_CHECKING:
     from spiritsafe.record.sketch import Part, SketchColumns
 
 DIMENSIONS = 256
-NEIGHBOURS = 5
-FLOOR = -10.0
+NEIGHBOURS, AROUND = 5, 20
+FLOOR = 0.005
 
 # Static embeddings of one tenant's prompts spread over some 30 to 80 directions, the widest of which holds a
 # ninth of the variance or less; the wider assumption makes the standard error larger, so the test is slower to speak.
 _SPREAD, _WIDEST = 30.0, 9.0
-_BLOCK = 512
 
 
 class Population:
-    """Squared distance between mean embeddings (an MMD with the linear kernel), unbiased in both sample sizes,
-    to the fifth nearest unlinked peer, less two standard errors.
+    """Squared distance between mean embeddings (an MMD with the linear kernel), unbiased in both sample sizes, to the
+    fifth nearest unlinked peer, held against what the twenty nearest peers themselves have to theirs: by how many
+    standard deviations it is farther, the window's own noise counted among them.
 
-    The fifth nearest and not the whole population: a narrow tenant is far from most people and near to its
-    own kind, and being narrow is no offence. Source of the unbiased estimate: Gretton et al. (2012), "A kernel
-    two-sample test", equation (3).
+    The fifth nearest and not the whole population: a narrow tenant is far from most people and near to its own kind,
+    and being narrow is no offence. And what the peers have: some kinds are close together, others apply all over the
+    place. Sources: the unbiased estimate, Gretton et al. (2012), "A kernel two-sample test", equation (3); holding a
+    distance against that of one's neighbours, Breunig et al. (2000), "LOF".
     """
 
     name = "population"
-    version = 1
+    version = 2
     sees: Literal["prompts"] = "prompts"
     family: Family = "asked"
     null = "this account asks as some kind of honest tenant not linked to it asks"
@@ -61,22 +63,15 @@ class Population:
     def measure(self, windows: Rows, peers: Peers, left_out: Sequence[IntArray]) -> Measured:
         """Effect: the squared distance itself, 0 for one's own kind, near 1 for nothing in common.
 
-        A window with no peer left to compare with is at the floor: nothing can be said against it.
+        Unknown for a window with too few peers left to compare with.
         """
-        counts, means, norms = _moments(windows)
-        _, peer_means, peer_norms = _moments(peers.rows)
-        distance = np.full(len(windows), FLOOR)
-        for start in range(0, len(windows), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            between = norms[part, None] + peer_norms - 2.0 * (means[part] @ peer_means.T)
-            for row, absent in enumerate(left_out[part]):
-                between[row, absent] = np.inf
-            distance[part] = _nearest(between)
-        spread = np.maximum(1.0 - norms, 0.0)
-        noise = 2.0 * spread**2 / (_SPREAD * counts**2)
-        slope = 4.0 * np.maximum(distance, 0.0) * spread / (_WIDEST * counts)
-        bound = np.where(distance > FLOOR, distance - 2.0 * np.sqrt(noise + slope), FLOOR)
-        return Measured(bound, np.maximum(distance, 0.0), counts.astype(np.int64))
+        points, among = _moments(windows), _moments(peers.rows)
+        near, distance = _fifth(points, among, left_out)
+        _, usual = _fifth(among, among, itself(peers.rows))
+        mean, variance = near.moments(usual)
+        stands = (distance - mean) / np.sqrt(variance + _noise(points, distance) + FLOOR**2)
+        known = near.enough() & (windows[:, 0] > 0.0)
+        return Measured(np.where(known, stands, UNKNOWN), np.maximum(distance, 0.0), points.n.astype(np.int64))
 
     def words(self, effect: float, n: int) -> str:
         """What was seen, as a fact that a person can check."""
@@ -86,20 +81,37 @@ class Population:
         )
 
 
-def _moments(rows: Rows) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Counts, mean embeddings, and the unbiased squared length of the true mean."""
+class _Moments(NamedTuple):
+    """Counts, mean embeddings, and the unbiased squared length of the true mean: infinite where nothing was asked, so
+    that nobody is near to it.
+    """
+
+    n: FloatArray
+    mean: FloatArray
+    norm: FloatArray
+
+
+def _moments(rows: Rows) -> _Moments:
     counts = np.maximum(rows[:, 0].astype(np.float64), 2.0)
     sums = rows[:, 1:].astype(np.float64)
     norms = ((sums**2).sum(axis=1) - counts) / (counts * (counts - 1.0))
-    return counts, sums / counts[:, None], norms
+    return _Moments(counts, sums / counts[:, None], np.where(rows[:, 0] > 0.0, norms, np.inf))
 
 
-def _nearest(between: FloatArray) -> FloatArray:
-    """The distance to the fifth nearest peer that was not left out, or the farthest of fewer than five; else floor."""
-    wanted = min(NEIGHBOURS, between.shape[1])
-    if wanted == 0:
-        return np.full(len(between), FLOOR)
-    nearest = np.sort(np.partition(between, wanted - 1, axis=1)[:, :wanted], axis=1)
-    usable = np.isfinite(nearest).sum(axis=1)
-    picked = nearest[np.arange(len(between)), np.maximum(usable - 1, 0)]
-    return np.where(usable > 0, picked, FLOOR)
+def _fifth(points: _Moments, peers: _Moments, left_out: Sequence[IntArray]) -> tuple[Nearby, FloatArray]:
+    """The peers with the smallest unbiased distance, and the fifth smallest, or the largest of fewer than five."""
+    near = nearest(points.mean, peers.mean, AROUND, left_out, peers.norm)
+    if not near.row.shape[1]:
+        return near, np.zeros(len(near.row))
+    last = np.minimum(near.there.sum(axis=1), NEIGHBOURS) - 1
+    rows = near.row[np.arange(len(near.row)), np.maximum(last, 0)]
+    between = points.norm + peers.norm[rows] - 2.0 * np.einsum("ij,ij->i", points.mean, peers.mean[rows])
+    return near, np.where((last >= 0) & np.isfinite(between), between, 0.0)
+
+
+def _noise(points: _Moments, distance: FloatArray) -> FloatArray:
+    """The variance of a distance that comes of a window's own size."""
+    spread = np.clip(1.0 - points.norm, 0.0, 1.0)
+    return np.asarray(
+        2.0 * spread**2 / (_SPREAD * points.n**2) + 4.0 * np.maximum(distance, 0.0) * spread / (_WIDEST * points.n)
+    )

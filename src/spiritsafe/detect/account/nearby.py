@@ -1,0 +1,82 @@
+"""The peers that ask about the same: how a statistic is held against the kind of tenant that an account is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spiritsafe.detect.types import BoolArray, FloatArray, IntArray, Rows
+
+LEAST = 5
+"""Unlinked peers without which there is nothing to compare with."""
+
+_BLOCK = 256
+
+
+class Nearby(NamedTuple):
+    """For each of m windows the rows of its nearest peers [m, k], nearest first, and which of them there are: an
+    account with fewer unlinked peers than k has the rest marked out.
+    """
+
+    row: IntArray
+    there: BoolArray
+
+    def enough(self) -> BoolArray:
+        """Which windows have peers to compare with."""
+        found: BoolArray = self.there.sum(axis=1) >= LEAST
+        return found
+
+    def moments(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Mean and variance of the peers' ``values`` [peers, ...] about each window: [m, ...], zeros without peers."""
+        shape = (*self.there.shape, *(1,) * (values.ndim - 1))
+        there = self.there.reshape(shape).astype(np.float64)
+        n = np.maximum(there.sum(axis=1), 1.0)
+        mean = np.zeros((len(self.row), *values.shape[1:]))
+        variance = np.zeros_like(mean)
+        for at in range(0, len(self.row), _BLOCK):
+            part = slice(at, at + _BLOCK)
+            around, weight = values[self.row[part]], there[part]
+            mean[part] = (around * weight).sum(axis=1) / n[part]
+            apart = (around - mean[part, None]) * weight
+            variance[part] = (apart**2).sum(axis=1) / np.maximum(n[part] - 1.0, 1.0)
+        return mean, variance
+
+
+def nearest(
+    points: Rows | FloatArray,
+    peers: Rows | FloatArray,
+    k: int,
+    left_out: Sequence[IntArray],
+    lengths: FloatArray | None = None,
+) -> Nearby:
+    """The ``k`` peers at the smallest Euclidean distance; ``left_out[i]`` are not to be compared with point i.
+
+    ``lengths`` [peers] may stand for the peers' squared lengths, where those are estimated.
+    """
+    k = min(k, len(peers))
+    row = np.zeros((len(points), k), dtype=np.int64)
+    there = np.zeros((len(points), k), dtype=bool)
+    if not k:
+        return Nearby(row, there)
+    # In double precision, so that which of two near peers is nearer doesn't hang on how many are compared at once.
+    points, peers = points.astype(np.float64), peers.astype(np.float64)
+    lengths = np.einsum("ij,ij->i", peers, peers) if lengths is None else lengths
+    for start in range(0, len(points), _BLOCK):
+        part = points[start : start + _BLOCK]
+        apart = lengths[None] - 2.0 * (part @ peers.T)
+        for at in range(len(part)):
+            apart[at, left_out[start + at]] = np.inf
+        some = np.argpartition(apart, k - 1, axis=1)[:, :k]
+        order = np.take_along_axis(some, np.argsort(np.take_along_axis(apart, some, axis=1), axis=1), axis=1)
+        row[start : start + len(part)] = order
+        there[start : start + len(part)] = np.isfinite(np.take_along_axis(apart, order, axis=1))
+    return Nearby(row, there)
+
+
+def itself(peers: Rows | FloatArray) -> list[IntArray]:
+    """What to leave out when peers are compared with one another: each itself."""
+    return [np.array([row]) for row in range(len(peers))]

@@ -1,0 +1,93 @@
+"""What sort of thing a prompt asks for: a small model that was trained on nothing but what this project wrote."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spiritsafe.errors import InputError
+from spiritsafe.record.sketch import SKETCH
+from spiritsafe.record.words import DIMENSIONS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spiritsafe.detect.types import BoolArray, Rows
+    from spiritsafe.record.sketch import SketchColumns
+
+WEIGHTS = Path(__file__).parent / "data" / "sorts.npz"
+SHAPES = 5
+"""How long a text is, its lines, its share of numbers and of marks, and a constant."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Multinomial logistic regression: ``weights`` [DIMENSIONS + SHAPES, sorts]; ``skill`` [sorts] says which sorts
+    show a capability that is worth pulling out of a model. ``sketch`` names the sketch whose embeddings it reads.
+    """
+
+    names: tuple[str, ...]
+    skill: BoolArray
+    weights: NDArray[np.float32]
+    sketch: str
+
+    def save(self, path: Path) -> None:
+        """Write the model as one small file."""
+        np.savez_compressed(
+            path,
+            names=np.array(self.names),
+            skill=self.skill,
+            weights=self.weights.astype(np.float16),
+            sketch=np.str_(self.sketch),
+        )
+
+
+def inputs(sketches: SketchColumns) -> Rows:
+    """What the model reads of each text [n, DIMENSIONS + SHAPES]."""
+    assert sketches.embedding is not None
+    units = np.maximum(sketches.words + sketches.numbers + sketches.marks, 1)
+    shapes = (
+        np.log1p(np.minimum(units, 300)) / 4.0,
+        np.log1p(np.minimum(sketches.lines, 20)) / 2.0,
+        2.0 * sketches.numbers / units,
+        2.0 * sketches.marks / units,
+        np.ones(len(units)),
+    )
+    return np.concatenate([sketches.embedding, np.stack(shapes, axis=1)], axis=1, dtype=np.float32, casting="unsafe")
+
+
+def sorts_of(sketches: SketchColumns) -> Rows:
+    """The chance that each text is of each sort [n, sorts]; rows sum to 1."""
+    return chances(inputs(sketches), model().weights)
+
+
+def chances(rows: Rows, weights: NDArray[np.float32]) -> Rows:
+    """Softmax of a linear map, row by row."""
+    odds = rows @ weights
+    odds -= odds.max(axis=1, keepdims=True)
+    np.exp(odds, out=odds)
+    odds /= odds.sum(axis=1, keepdims=True)
+    return odds
+
+
+@functools.cache
+def model() -> Model:
+    """The model that ships. Raises InputError if it was trained on other sketches."""
+    with np.load(WEIGHTS) as stored:
+        held = Model(
+            tuple(stored["names"].tolist()),
+            stored["skill"],
+            stored["weights"].astype(np.float32),
+            str(stored["sketch"]),
+        )
+    if held.sketch != SKETCH or len(held.weights) != DIMENSIONS + SHAPES:
+        raise InputError(
+            f"the model of sorts was trained on sketches {held.sketch!r}, this version makes {SKETCH!r}",
+            remedy="Train it again: python -m spiritsafe.detect.account.sorts_train",
+            where=str(WEIGHTS),
+        )
+    return held

@@ -1,0 +1,73 @@
+"""What is asked: how much of it strays from what tenants ask for that resemble this one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spiritsafe.detect.account import standing
+from spiritsafe.detect.account.sorts import model, sorts_of
+from spiritsafe.detect.account.sums import Sums
+from spiritsafe.detect.types import UNKNOWN, Measured
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    from spiritsafe.detect.types import Family, FloatArray, IntArray, Peers, Rows, Tracker
+    from spiritsafe.record.sketch import Part, SketchColumns
+
+_FLOOR = 0.3
+_SORTS = 3
+
+
+class Strays:
+    """The three sorts of prompts that stand out most above the twenty peers whose traffic resembles this one: the root
+    of the sum of their squared deviations, less what those peers themselves come to among their own.
+
+    A harvest that is a twentieth of what an account asks moves its mean by next to nothing, but some sort of prompt
+    that its kind never asks for shows at once.
+    """
+
+    name = "strays"
+    version = 1
+    family: Family = "asked"
+    null = "this account asks for the sorts of things that honest tenants ask for that resemble it"
+    sees: Literal["prompts"] = "prompts"
+    parts: frozenset[Part] = frozenset({"embedding"})
+    needs_peers = True
+    by_kind = False
+    every_prompt = False
+    clears = "a second purpose beside the one it mostly serves, once it is named, would clear it"
+
+    def features(self, sketches: SketchColumns) -> Rows:
+        """The chance that each text is of each sort [n, sorts]."""
+        return sorts_of(sketches)
+
+    def tracker(self) -> Tracker:
+        """A tracker that has seen nothing."""
+        return Sums(len(model().names))
+
+    def from_state(self, state: bytes) -> Tracker:
+        """The tracker whose ``state`` this was."""
+        return Sums.from_state(state)
+
+    def measure(self, windows: Rows, peers: Peers, left_out: Sequence[IntArray]) -> Measured:
+        """Effect: the share of prompts beyond what the peers ask for, over all sorts. Unknown with too few peers."""
+        held = standing.held(windows, peers, left_out)
+        usual = _straying(standing.among_peers(peers).deviations)
+        stands = standing.above(_straying(held.deviations), usual, held.near, _FLOOR)
+        beyond = np.maximum(held.excess, 0.0).sum(axis=1)
+        return Measured(np.where(held.near.enough(), stands, UNKNOWN), beyond, held.n.astype(np.int64))
+
+    def words(self, effect: float, n: int) -> str:
+        """What was seen, as a fact that a person can check."""
+        return (
+            f"{effect:.0%} of its {n} distinct prompts are of sorts that the tenants that ask most alike don't ask for"
+        )
+
+
+def _straying(deviations: FloatArray) -> FloatArray:
+    most = np.sort(np.maximum(deviations, 0.0), axis=1)[:, -_SORTS:]
+    return np.asarray(np.sqrt((most**2).sum(axis=1)), dtype=np.float64)
