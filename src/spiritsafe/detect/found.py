@@ -44,7 +44,7 @@ def findings(judged: Judged, rings: Sequence[Ring], tenants: Mapping[str, Tenant
         tested += 1
         evidence = _evidence(judged, ring, rows)
         if max(item.result.log10_e for item in evidence) >= notable:
-            who = tuple(ring.reasons) if ring.reasons else accused(ring, judged.scored, rows)
+            who = tuple(ring.reasons) if ring.reasons else accused(ring, _speaking(judged, evidence), rows)
             found.append(_ring(ring, evidence, who, judged.granted, tenants))
     return Evaluation(findings=tuple(found), tested=tested, because=(judged.because,))
 
@@ -56,6 +56,12 @@ def _evidence(judged: Judged, ring: Ring, rows: Mapping[str, int]) -> tuple[Evid
     if ring.basis == "shared":
         return (*(scored.ring(scored.known(at), ring) for scored in seeing), together(ring), *ring.evidence)
     return (*ring.evidence, *(pooled(scored, ring, rows) for scored in seeing))
+
+
+def _speaking(judged: Judged, evidence: Sequence[Evidence]) -> list[Scored]:
+    """The detectors that speak against a ring at all, or all if none does: the others can't clear a member either."""
+    against = {item.result.name for item in evidence if item.result.log10_e > 0.0}
+    return [scored for scored in judged.scored if scored.detector.name in against] or list(judged.scored)
 
 
 def _accounts(judged: Judged, tenants: Mapping[str, Tenant], notable: float) -> list[Finding]:

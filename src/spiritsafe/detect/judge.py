@@ -250,7 +250,7 @@ def together(ring: Ring) -> Evidence:
 
 
 def accused(ring: Ring, scored: Sequence[Scored], rows: dict[str, int]) -> tuple[str, ...]:
-    """The members whose own evidence, averaged over the detectors, points the same way as the ring's (e >= 1)."""
+    """The members whose own evidence, averaged over these detectors, points the same way as the ring's (e >= 1)."""
     members = [name for name in ring.accounts if name in rows]
     at = np.array([rows[name] for name in members], dtype=np.int64)
     if not at.size or not scored:

@@ -8,14 +8,36 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from spiritsafe.detect.account.answers import Answers
+from spiritsafe.detect.account.capability import Capability
 from spiritsafe.detect.account.coverage import Coverage
 from spiritsafe.detect.account.elicitation import Elicitation
+from spiritsafe.detect.account.evenness import Evenness
+from spiritsafe.detect.account.lengths import Lengths
+from spiritsafe.detect.account.logprobs import Logprobs
+from spiritsafe.detect.account.pivot import Pivot
 from spiritsafe.detect.account.population import Population
+from spiritsafe.detect.account.rhythm import Rhythm
+from spiritsafe.detect.account.strays import Strays
+from spiritsafe.detect.account.volume import Volume
 
 if TYPE_CHECKING:
     from spiritsafe.detect.types import AccountDetector
 
-ACCOUNT_DETECTORS: tuple[AccountDetector, ...] = (Population(), Coverage(), Elicitation())
+ACCOUNT_DETECTORS: tuple[AccountDetector, ...] = (
+    Population(),
+    Coverage(),
+    Strays(),
+    Capability(),
+    Elicitation(),
+    Volume(),
+    Rhythm(),
+    Evenness(),
+    Pivot(),
+    Answers(),
+    Logprobs(),
+    Lengths(),
+)
 
 
 def account_detectors() -> tuple[AccountDetector, ...]:

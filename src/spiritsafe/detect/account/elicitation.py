@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import sparse
 
+from spiritsafe.detect.account.shares import share_at_least
 from spiritsafe.detect.account.sums import Sums
 from spiritsafe.detect.types import Measured
 from spiritsafe.errors import InputError
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from spiritsafe.record.sketch import Counts, Part, SketchColumns
 
 WEIGHTS = Path(__file__).parent / "data" / "elicitation.npz"
-_Z = 2.0
 
 
 class Elicitation:
@@ -61,10 +61,7 @@ class Elicitation:
         """Effect: the share of prompts worded so."""
         n = np.maximum(windows[:, 0].astype(np.float64), 1.0)
         share = np.clip(windows[:, 1] / n, 0.0, 1.0)
-        centre = share + _Z**2 / (2 * n)
-        half = _Z * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
-        lower = (centre - half) / (1 + _Z**2 / n)
-        return Measured(np.clip(lower, 0.0, 1.0), share, n.astype(np.int64))
+        return Measured(share_at_least(share * n, n), share, n.astype(np.int64))
 
     def words(self, effect: float, n: int) -> str:
         """What was seen, as a fact that a person can check."""

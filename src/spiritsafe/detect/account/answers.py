@@ -1,0 +1,110 @@
+"""How it is drawn: several answers to one prompt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from spiritsafe.detect.account.shares import share_at_least
+from spiritsafe.detect.types import UNKNOWN, Measured
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spiritsafe.detect.calls import Calls
+    from spiritsafe.detect.types import Family, IntArray, Peers, Rows, Tracker
+
+MOST_PROMPTS = 128
+_BITS, _PIECES = 22, 3
+
+
+class Answers:
+    """The share of an account's different prompts to which it drew several answers: by ``n``, or by asking the very
+    same text again, unless at temperature 0.
+
+    Rejection sampling and preference pairs need several answers to nearly every prompt. A health check repeats one
+    prompt a thousand times and is one prompt; a popular question is one of many. The prompts with the smallest digests
+    stand for all. The statistic is the lower end of Wilson's interval.
+    """
+
+    name = "answers"
+    version = 1
+    sees: Literal["calls"] = "calls"
+    family: Family = "drawn"
+    null = "this account asks for several answers as rarely as honest tenants of its kind do"
+    needs_peers = False
+    by_kind = True
+    clears = "an evaluation that samples, or a product that lets its users choose, once shown, would clear it"
+
+    def features(self, calls: Calls) -> Rows:
+        """The digest of the prompt in 22 bits a column, NaN without a prompt, and the answers drawn [n, 4]."""
+        shifts = np.arange(_PIECES, dtype=np.uint64) * np.uint64(_BITS)
+        pieces = ((calls.digest[:, None] >> shifts) & np.uint64((1 << _BITS) - 1)).astype(np.float32)
+        pieces[calls.digest == 0] = np.nan
+        drawn = np.fmax(calls.param("n"), 1.0)
+        # At temperature 0 the same prompt brings the same answer: whatever it is asked again for, not for another one.
+        again = np.where((calls.param("temperature") == 0.0) & (drawn == 1.0), 0.0, drawn)
+        return np.column_stack([pieces, again]).astype(np.float32)
+
+    def tracker(self) -> Tracker:
+        """A tracker that has seen nothing."""
+        return _Drawn()
+
+    def from_state(self, state: bytes) -> Tracker:
+        """The tracker whose ``state`` this was."""
+        return _Drawn.from_state(state)
+
+    def measure(self, windows: Rows, peers: Peers, left_out: Sequence[IntArray]) -> Measured:
+        """Effect: the share of prompts. Unknown where no prompt is kept."""
+        n, prompts, several = (windows[:, column].astype(np.float64) for column in range(3))
+        share = several / np.maximum(prompts, 1.0)
+        bound = share_at_least(several, np.maximum(prompts, 1.0))
+        return Measured(np.where(prompts > 0.0, bound, UNKNOWN), share, n.astype(np.int64))
+
+    def words(self, effect: float, n: int) -> str:
+        """What was seen, as a fact that a person can check."""
+        return f"in its {n} calls it drew several answers to {effect:.0%} of its different prompts"
+
+
+class _Drawn:
+    """How many answers were drawn to each of the prompts with the smallest digests. Its window is
+    [calls, prompts kept, those with several answers].
+    """
+
+    def __init__(self) -> None:
+        self._drawn: dict[int, float] = {}
+        self._n = 0
+
+    @classmethod
+    def from_state(cls, state: bytes) -> _Drawn:
+        """The tracker whose ``state`` this was."""
+        held = np.frombuffer(state, dtype="<u8")
+        made = cls()
+        made._n = int(held[0])
+        made._drawn = dict(zip(held[1::2].tolist(), held[2::2].astype(np.float64).tolist(), strict=True))
+        return made
+
+    def learn(self, rows: Rows) -> None:
+        """Take in calls [n, 4]; those without a prompt count for nothing."""
+        rows = rows[~np.isnan(rows[:, 0])]
+        self._n += len(rows)
+        shifts = np.arange(_PIECES, dtype=np.uint64) * np.uint64(_BITS)
+        digests = np.bitwise_or.reduce(rows[:, :_PIECES].astype(np.uint64) << shifts, axis=1)
+        for digest, drawn in zip(digests.tolist(), rows[:, _PIECES].tolist(), strict=True):
+            self._drawn[digest] = min(self._drawn.get(digest, 0.0) + drawn, 1e6)
+        if len(self._drawn) > MOST_PROMPTS:
+            kept = sorted(self._drawn)[:MOST_PROMPTS]
+            self._drawn = {digest: self._drawn[digest] for digest in kept}
+
+    def window(self) -> Rows:
+        """[calls, prompts, those with several answers] as float32."""
+        several = sum(1 for drawn in self._drawn.values() if drawn >= 2.0)
+        return np.array([self._n, len(self._drawn), several], dtype=np.float32)
+
+    def state(self) -> bytes:
+        """The calls, and each prompt with its answers."""
+        flat = [self._n]
+        for digest, drawn in sorted(self._drawn.items()):
+            flat += [digest, int(drawn)]
+        return np.array(flat, dtype="<u8").tobytes()
