@@ -43,10 +43,11 @@ def test_a_state_goes_on_where_it_stopped() -> None:
     assert rows(made) == rows(again) == [(0, 5, 1), (1, 2**64 - 1, 2)]
 
 
-def test_another_is_merged_under_other_numbers() -> None:
-    made = learnt([(0, 5), (1, 6)])
-    made.merge(learnt([(0, 6)]), first=1)
-    assert rows(made) == [(0, 5, 1), (1, 6, 2)]
+def test_several_are_put_together_under_other_numbers() -> None:
+    one, other = learnt([(0, 5), (1, 6)]), learnt([(0, 6)])
+    assert rows(Cores.beside([one, other], [0, 1])) == [(0, 5, 1), (1, 6, 2)]
+    assert rows(Cores.beside([other, one], [2, 0])) == [(0, 5, 1), (1, 6, 1), (2, 6, 1)]
+    assert rows(Cores.beside([], [])) == []
 
 
 def test_samples_can_be_cut_and_put_together() -> None:

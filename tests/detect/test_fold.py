@@ -26,7 +26,7 @@ def shares(path: Path, work: Path, buckets: int = 3) -> Parcel:
 def folded(work: Path, *paths: Path | None, before: Path | None = None) -> tuple[Watch, int]:
     work.mkdir(exist_ok=True)
     after = work / "after"
-    twice = fold(Fold(tuple(p for p in paths if p is not None), before, after, None))
+    twice = fold(Fold(tuple((p,) for p in paths if p is not None), before, after, None))
     watch = Watch()
     watch.restore(msgspec.msgpack.decode(after.read_bytes(), type=Folded).watch)
     return watch, twice

@@ -55,10 +55,10 @@ def test_a_state_goes_on_where_it_stopped() -> None:
     assert rows(made) == rows(again)
 
 
-def test_another_is_merged_under_other_numbers() -> None:
-    made = learnt(([0, 1], [NOON, NOON]))
-    made.merge(learnt(([0], [NOON])), first=1)
+def test_several_are_put_together_under_other_numbers() -> None:
+    made = Moments.beside([learnt(([0, 1], [NOON, NOON])), learnt(([0], [NOON]))], [0, 1])
     assert [(account, count) for account, _, count in rows(made)] == [(0, 1), (1, 2)]
+    assert rows(Moments.beside([], [])) == []
 
 
 def test_much_at_once_is_settled_on_the_way() -> None:

@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from spiritsafe.detect.types import BoolArray, HashArray, IntArray
 
 MOST_CORES = 512
@@ -59,11 +61,15 @@ class Cores:
         if self._waiting > _LOOSE:
             self._settle()
 
-    def merge(self, other: Cores, first: int = 0) -> None:
-        """Take in what another saw, whose account 0 is number ``first`` here."""
-        account, core, times = other.sample()
-        self._loose.append(Sample(account + first, core, times))
-        self._settle()
+    @classmethod
+    def beside(cls, parts: Sequence[Cores], firsts: Sequence[int]) -> Cores:
+        """What all of them saw; account 0 of each is number ``firsts[i]`` here."""
+        made = cls()
+        for part, first in zip(parts, firsts, strict=True):
+            account, core, times = part.sample()
+            made._loose.append(Sample(account + first, core, times))
+        made._settle()
+        return made
 
     def sample(self) -> Sample:
         """What is kept."""
@@ -100,8 +106,9 @@ class Cores:
         times = np.concatenate([part.times for part in parts])
         if not len(account):
             return
-        order = np.lexsort((core, account))
-        account, core, times = account[order], core[order], times[order]
+        if not _in_order(account, core):
+            order = np.lexsort((core, account))
+            account, core, times = account[order], core[order], times[order]
         fresh = np.ones(len(account), dtype=bool)
         fresh[1:] = (account[1:] != account[:-1]) | (core[1:] != core[:-1])
         starts = np.flatnonzero(fresh)
@@ -109,3 +116,9 @@ class Cores:
         first = np.searchsorted(account, account, side="left")
         kept = np.arange(len(account)) - first < MOST_CORES
         self._held = Sample(account, core, times).where(kept)
+
+
+def _in_order(account: IntArray, core: HashArray) -> bool:
+    """Whether rows are sorted already, as buckets are whose accounts follow one another."""
+    rises = account[1:] > account[:-1]
+    return bool((rises | ((account[1:] == account[:-1]) & (core[1:] >= core[:-1]))).all())

@@ -22,7 +22,7 @@ from spiritsafe.detect.rows import Notes
 from spiritsafe.record.exchange import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from spiritsafe.detect.log import Partition
@@ -38,7 +38,7 @@ if its hash is among the lowest ``MOST_PROMPTS`` / c, which makes some 320 (1 + 
 RECENT = 500_000
 """How far back in a bucket an exchange that comes twice is recognised."""
 
-_SLICE = 400_000
+_SLICE = 250_000
 _ALL = float(2**64 - 1)
 
 
@@ -65,9 +65,11 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Fold:
-    """Learn shares in order, after what the file ``before`` holds, and write ``after``."""
+    """Learn shares in order, after what the file ``before`` holds, and write ``after``. The shares of a group are
+    learnt at once: the more an account's rows lie together, the fewer steps it takes.
+    """
 
-    shares: tuple[Path, ...]
+    groups: tuple[tuple[Path, ...], ...]
     before: Path | None
     after: Path
     reference: Reference | None
@@ -116,12 +118,11 @@ def fold(task: Fold) -> int:
         held = msgspec.msgpack.decode(task.before.read_bytes(), type=Folded)
         watch.restore(held.watch)
         recent = np.frombuffer(held.recent, dtype="<u8")
-    for share in task.shares:
-        if share.suffix == ".exchanges":
-            held_exchanges = msgspec.msgpack.decode(share.read_bytes(), type=list[Exchange])
-            watch.learn(held_exchanges)
-            continue
-        for both in _frames(share):
+    for group in task.groups:
+        for share in group:
+            if share.suffix == ".exchanges":
+                watch.learn(msgspec.msgpack.decode(share.read_bytes(), type=list[Exchange]))
+        for both in _frames([share for share in group if share.suffix != ".exchanges"]):
             watch.learn_permitted(from_frame(both.filter("granted"), frozenset()))
             frame = both.filter(~pl.col("granted")).drop("granted")
             fresh, recent = _once(frame, recent)
@@ -156,9 +157,17 @@ def _share(task: Split, bucket: int) -> Path:
     return task.folder / f"{task.number:05d}-{bucket:05d}.arrow"
 
 
-def _frames(share: Path) -> Iterator[pl.DataFrame]:
-    with pa.ipc.open_stream(share.read_bytes()) as stream:
-        yield from pl.DataFrame(stream.read_all()).iter_slices(_SLICE)
+def _frames(shares: Sequence[Path]) -> Iterator[pl.DataFrame]:
+    """Shares one after the other, as many at once as make a slice."""
+    held: list[pl.DataFrame] = []
+    for share in shares:
+        with pa.ipc.open_stream(share.read_bytes()) as stream:
+            held.append(pl.DataFrame(stream.read_all()))
+        if sum(frame.height for frame in held) >= _SLICE:
+            yield from pl.concat(held).iter_slices(_SLICE)
+            held = []
+    if held:
+        yield from pl.concat(held).iter_slices(_SLICE)
 
 
 def _once(frame: pl.DataFrame, recent: HashArray) -> tuple[pl.DataFrame, HashArray]:

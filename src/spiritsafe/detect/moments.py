@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from spiritsafe.detect.types import FloatArray, IntArray
 
 HOUR = 3600.0
@@ -48,11 +50,15 @@ class Moments:
         if self._waiting > _LOOSE:
             self._settle()
 
-    def merge(self, other: Moments, first: int = 0) -> None:
-        """Take in what another saw, whose account 0 is number ``first`` here."""
-        other._settle()
-        self._loose.append((other._keys + (first << 32), other._counts))
-        self._settle()
+    @classmethod
+    def beside(cls, parts: Sequence[Moments], firsts: Sequence[int]) -> Moments:
+        """What all of them saw; account 0 of each is number ``firsts[i]`` here."""
+        made = cls()
+        for part, first in zip(parts, firsts, strict=True):
+            part._settle()
+            made._loose.append((part._keys + (first << 32), part._counts))
+        made._settle()
+        return made
 
     def columns(self) -> tuple[IntArray, IntArray, IntArray]:
         """Accounts, hours and counts."""

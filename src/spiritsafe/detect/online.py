@@ -247,20 +247,33 @@ class Watch:
         """Go on from snapshots of watches with the same detectors and reference, each of other accounts. Raises
         InputError for others.
         """
-        states = [self._read(snapshot) for snapshot in snapshots]
-        tenants = [tenant for state in states for tenant in state.tenants]
-        self.tenants = {t.account_id: Tenant.from_state(t, self.detectors) for t in tenants}
+        self._join(snapshots, learns=True)
+
+    def judge_from(self, snapshots: Iterable[bytes]) -> None:
+        """Take in snapshots as ``restore`` does, one after the other, to evaluate them and learn nothing more."""
+        self._join(snapshots, learns=False)
+
+    def _join(self, snapshots: Iterable[bytes], *, learns: bool) -> None:
+        self.tenants = {}
+        moments: list[Moments] = []
+        cores: list[Cores] = []
+        permitted: list[Cores] = []
+        firsts: list[int] = []
+        self._exchanges = self._looks = 0
+        for snapshot in snapshots:
+            state = self._read(snapshot)
+            firsts.append(len(self.tenants))
+            made = (Tenant.from_state(held, self.detectors, learns=learns) for held in state.tenants)
+            self.tenants.update((tenant.account_id, tenant) for tenant in made)
+            moments.append(Moments.from_state(state.moments))
+            cores.append(Cores.from_state(state.cores))
+            permitted.append(Cores.from_state(state.permitted))
+            self._exchanges += state.exchanges
+            self._looks = max(self._looks, state.looks)
         self._users = Counter(pair for tenant in self.tenants.values() for pair in tenant.shared)
         self._number = {name: number for number, name in enumerate(self.tenants)}
-        self._moments, self._cores, self._permitted = Moments(), Cores(), Cores()
-        first = 0
-        for state in states:
-            self._moments.merge(Moments.from_state(state.moments), first)
-            self._cores.merge(Cores.from_state(state.cores), first)
-            self._permitted.merge(Cores.from_state(state.permitted))
-            first += len(state.tenants)
-        self._exchanges = sum(state.exchanges for state in states)
-        self._looks = max((state.looks for state in states), default=0)
+        self._moments, self._cores = Moments.beside(moments, firsts), Cores.beside(cores, firsts)
+        self._permitted = Cores.beside(permitted, [0] * len(firsts))
         self._rings, self._behaving = None, (0, [])
 
     def _read(self, snapshot: bytes) -> _State:

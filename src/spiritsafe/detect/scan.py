@@ -18,10 +18,10 @@ from spiritsafe.detect.rows import Notes
 from spiritsafe.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from spiritsafe.detect.engine.types import Engine
-    from spiritsafe.detect.log import Log, Source
+    from spiritsafe.detect.log import Log, Partition, Source
     from spiritsafe.detect.reference import Reference
     from spiritsafe.detect.types import Evaluation
     from spiritsafe.store.models import Grant
@@ -30,7 +30,10 @@ EVERYTHING = float("-inf")
 AT_ONCE = 16
 """Partitions that are split before their shares are learnt: what lies on the disk between the two steps."""
 
-_SPLITTING = 0.25
+MOST_AT_ONCE = 128
+"""Buckets of a file that is split in one piece: its partitions of two million rows, in shares of 250,000."""
+
+_SPLITTING = 0.15
 """The part of the work that splitting is, for the time estimate."""
 
 
@@ -74,7 +77,7 @@ def scan(
         resumed = _read(run, sources, None if partials is None else Partials(partials))
         run.engine.rest()
         watch = Watch(reference)
-        watch.restore(*(msgspec.msgpack.decode(path.read_bytes(), type=Folded).watch for path in run.states))
+        watch.judge_from(msgspec.msgpack.decode(path.read_bytes(), type=Folded).watch for path in run.states)
     evaluation = watch.evaluate_alone(notable=EVERYTHING) if reference is None else watch.evaluate(notable=EVERYTHING)
     # In an order that doesn't depend on how accounts were dealt into buckets.
     findings = tuple(sorted(evaluation.findings, key=lambda finding: (finding.subject_kind, finding.subject)))
@@ -113,37 +116,52 @@ class _Run:
 
     def learn(self, sources: Sequence[Source]) -> None:
         """Go on with these files."""
-        partitions = [partition for source in sources for partition in source.partitions if partition.rows]
-        for start in range(0, len(partitions), AT_ONCE):
-            here = partitions[start : start + AT_ONCE]
-            tasks = [Split(n, partition, self.grants, self.buckets, self.work) for n, partition in enumerate(here)]
-            shares: list[list[Path]] = [[] for _ in range(self.buckets)]
+        for here in _steps(sources):
+            each = [(number, partition) for number, group in enumerate(here) for partition in group]
+            tasks = [Split(n, partition, self.grants, self.buckets, self.work) for n, (_, partition) in enumerate(each)]
+            shares: list[list[list[Path]]] = [[[] for _ in here] for _ in range(self.buckets)]
             rows, before = 0, self.rows
-            for parcel in self.engine.run(split, tasks):
+            for (group, _), parcel in zip(each, self.engine.run(split, tasks), strict=True):
                 rows += parcel.rows
                 self.accounts |= parcel.accounts
                 self.notes += parcel.notes
-                for paths, path in zip(shares, parcel.shares, strict=True):
-                    paths.extend(() if path is None else (path,))
+                for groups, path in zip(shares, parcel.shares, strict=True):
+                    groups[group].extend(() if path is None else (path,))
                 self.report(before + int(rows * _SPLITTING))
             self._fold(shares, before, rows)
             self.rows = before + rows
 
-    def _fold(self, shares: list[list[Path]], before: int, rows: int) -> None:
+    def _fold(self, shares: list[list[list[Path]]], before: int, rows: int) -> None:
         self.steps += 1
         known: Sequence[Path | None] = self.states or [None] * len(shares)
         after = [self.work / f"state-{self.steps}-{number:05d}" for number in range(len(shares))]
         tasks = [
-            Fold(tuple(paths), state, target, self.reference)
-            for paths, state, target in zip(shares, known, after, strict=True)
+            Fold(tuple(map(tuple, groups)), state, target, self.reference)
+            for groups, state, target in zip(shares, known, after, strict=True)
         ]
         for number, twice in enumerate(self.engine.run(fold, tasks)):
             self.notes += Notes(twice=twice)
-            for path in shares[number]:
+            for path in (path for group in shares[number] for path in group):
                 path.unlink()
             done = _SPLITTING + (1.0 - _SPLITTING) * (number + 1) / len(tasks)
             self.report(before + int(rows * done))
         self.states = after
+
+
+def _steps(sources: Sequence[Source]) -> Iterator[list[list[Partition]]]:
+    """What is split before it is learnt: groups of partitions, each of one file, and the same ones wherever in a scan
+    the file stands. So it doesn't matter to what is learnt whether the files before were known.
+    """
+    step: list[list[Partition]] = []
+    for source in sources:
+        partitions = [partition for partition in source.partitions if partition.rows]
+        for start in range(0, len(partitions), AT_ONCE):
+            step.append(partitions[start : start + AT_ONCE])
+            if sum(map(len, step)) >= AT_ONCE:
+                yield step
+                step = []
+    if step:
+        yield step
 
 
 def _read(run: _Run, sources: Sequence[Source], partials: Partials | None) -> int:
@@ -200,5 +218,7 @@ def _size(path: Path) -> int:
 
 
 def _buckets(rows: int) -> int:
-    """How many buckets, by the rows of the first file: enough for a few cores, and each to fit into a process."""
-    return max(1, min(8, rows // 200_000), rows // 2_000_000)
+    """How many buckets, by the rows of the first file: so many that what is split at once of a bucket is learnt at
+    once, and each fits into a process.
+    """
+    return max(1, min(MOST_AT_ONCE, rows // 200_000), rows // 2_000_000)

@@ -173,8 +173,8 @@ class Tenant:
 
     @classmethod
     def from_state(cls, state: TenantState, detectors: Sequence[AccountDetector], *, learns: bool = True) -> Tenant:
-        """The tenant whose ``state`` this was, with the same detectors. One that only is to be judged, and ``learns`` no
-        more, takes a fifth of the memory.
+        """The tenant whose ``state`` this was, with the same detectors. One that is only to be judged, and ``learns``
+        no more, takes a fifth of the memory.
         """
         made = cls(state.account_id, ())
         made.started = state.started
