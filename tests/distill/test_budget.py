@@ -38,6 +38,7 @@ def test_time_is_a_ceiling_too() -> None:
     assert budget.reserve(1, 1) is None
     now[0] = 3601.0
     assert budget.reserve(1, 1) == "the ceiling of 1 hours is reached"
+    assert Budget(Ceiling(hours=1.0), PRICE, before=3601.0, clock=lambda: 0.0).late() is not None
 
 
 def test_what_an_earlier_process_paid_counts() -> None:

@@ -35,17 +35,23 @@ def cost(price: Price, prompt_tokens: int, completion_tokens: int, *, batch: boo
 class Budget:
     """Counts what is spent and what is under way at its worst, and refuses the request that could cross the ceiling.
 
-    ``hours`` are counted from the start of this process's collecting.
+    ``before`` are the seconds that earlier processes took: they count for the ceiling of hours.
     """
 
     def __init__(
-        self, ceiling: Ceiling, price: Price, *, batch: bool = False, clock: Callable[[], float] = time.monotonic
+        self,
+        ceiling: Ceiling,
+        price: Price,
+        *,
+        batch: bool = False,
+        before: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ceiling = ceiling
         self._price = price
         self._batch = batch
         self._clock = clock
-        self._began = clock()
+        self._began = clock() - before
         self._lock = threading.Lock()
         self._requests = self._prompt = self._completion = 0
         self._reserved = (0, 0)

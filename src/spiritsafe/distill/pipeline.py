@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from spiritsafe.distill.recipe import read_recipe
 from spiritsafe.distill.spending import enter, entered, parameters_in
 from spiritsafe.distill.stages import STAGES, Manifest, Run, Stage
+from spiritsafe.distill.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from spiritsafe.distill.steps.types import Report, Step
@@ -39,9 +39,10 @@ def distill(recipe: Path, out: Path, *, until: Stage = "seal", resume: bool = Fa
 def perform(run: Run, stage: Stage, report: Report) -> Manifest:
     """Do one stage, write its manifest and its entry in the ledger."""
     step = cast("Step", import_module(f"spiritsafe.distill.steps.{stage}").step)
-    began = time.monotonic()
-    made = step(run, report)
-    manifest = run.finish(stage, made.outputs, made.counts, time.monotonic() - began)
+    with Stopwatch(run.clock(stage)) as watch:
+        made = step(run, report)
+    manifest = run.finish(stage, made.outputs, made.counts, watch.seconds)
+    run.clock(stage).unlink()
     _enter(run, stage)
     return manifest
 

@@ -36,7 +36,10 @@ READS: dict[Stage, tuple[str, ...]] = {
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a finished stage made, and from what. All digests are SHA-256 in hex."""
+    """What a finished stage made, and from what. All digests are SHA-256 in hex.
+
+    ``seconds`` are of the wall, in all processes that worked at it.
+    """
 
     version: int = 1
     stage: Stage
@@ -122,6 +125,10 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def clock(self, stage: Stage) -> Path:
+        """Where it is noted how long the unfinished stage took so far."""
+        return self.folder / f".{stage}.seconds"
+
     def find(self, name: str) -> Path:
         """A file that the recipe names, relative to the recipe."""
         return self.base / name
@@ -174,6 +181,7 @@ class Run:
         while (aside := self.folder / f"{stage}.{number}").exists():
             number += 1
         folder.rename(aside)
+        self.clock(stage).unlink(missing_ok=True)
         return aside
 
     def finish(

@@ -21,6 +21,7 @@ from spiritsafe.distill.rows import Prompt, all_prompts, write_rows
 from spiritsafe.distill.stages import Run, write_atomic
 from spiritsafe.distill.steps.terms import read_permission
 from spiritsafe.distill.steps.types import Made, Report
+from spiritsafe.distill.stopwatch import before as taken_before
 from spiritsafe.distill.terms.grant import Grant
 from spiritsafe.errors import InputError, Refused, ResourceError, UsageError
 from spiritsafe.teach import open_teacher
@@ -47,7 +48,7 @@ def step(run: Run, report: Report) -> Made:
 
     # The collector itself asks again: it knows what else is under way.
     with closing(open_teacher(recipe.teacher.source, Options(attempts=1))) as teacher:
-        done = collector(teacher, section, folder, reuse).run(
+        done = collector(teacher, section, folder, reuse, before=taken_before(run.clock("collect"))).run(
             prompts,
             held_out=recipe.evaluate.held_out,
             seed=recipe.evaluate.seed,
@@ -87,13 +88,16 @@ def _permitted(section: Collect, grant: Grant | None) -> Collect:
     return msgspec.structs.replace(section, ceiling=ceiling)
 
 
-def collector(teacher: Teacher, section: Collect, folder: Path, reuse: Sequence[Path] = ()) -> Collector:
-    """What collects ``section`` from ``teacher`` into ``folder``. Raises ``UsageError`` for batches where the teacher
-    is no API.
+def collector(
+    teacher: Teacher, section: Collect, folder: Path, reuse: Sequence[Path] = (), *, before: float = 0.0
+) -> Collector:
+    """What collects ``section`` from ``teacher`` into ``folder``; earlier processes took ``before`` seconds.
+
+    Raises ``UsageError`` for batches where the teacher is no API.
     """
     count = getattr(teacher, "count", lambda text: len(text) // 3 + 8)  # about 3 characters a token at the least
     requests = Requests(teacher.name, section)
-    budget = Budget(section.ceiling, section.price, batch=section.batch)
+    budget = Budget(section.ceiling, section.price, batch=section.batch, before=before)
     ask: Ask
     if not section.batch:
         ask = AskEach(teacher, requests, section, budget, count=count)
