@@ -1,8 +1,8 @@
 """The test of twins: does the suspect prefer what was served to what was withheld?
 
 For each pair the suspect is measured on both answers, by slot, knowing nothing of the coin: how likely it finds them
-(``by_likelihood``), or how much of them its own answers say again (``by_answers``). The difference of the two, with
-the sign of the coin, is positive if the served one is preferred.
+(``by_likelihood``), or, from text alone, how likely a model made of its own answers finds them (``by_answers``). The
+difference of the two, with the sign of the coin, is positive if the served one is preferred.
 
 Why the p-value is exact. Let P be everything the test looks at but the coins: both answers of every pair by slot,
 and what the suspect says. The coins are independent fair coins drawn before the answers. Under the null the suspect
@@ -25,8 +25,9 @@ import numpy as np
 
 from spiritsafe.errors import InputError
 from spiritsafe.protect.twins import Pair
+from spiritsafe.prove.ngram import Ngram, NgramSuspect
 from spiritsafe.prove.overlap import Gram, Rarity, grams, said_again
-from spiritsafe.prove.replies import Flag, flag, tally
+from spiritsafe.prove.replies import Flag, flag, spelled, tally
 from spiritsafe.prove.sign_flip import CoinBet, sign_flip
 from spiritsafe.prove.suspect import Scored, Suspect
 from spiritsafe.stats.intervals import clopper_pearson
@@ -91,24 +92,26 @@ def by_likelihood(suspect: Suspect, pairs: Sequence[Pair], reference: Suspect | 
 def by_answers(
     suspect: Suspect, pairs: Sequence[Pair], sampling: Sampling, samples: int = 2, reference: Suspect | None = None
 ) -> Reading:
-    """How much of each answer the suspect's own ``samples`` answers to the same request say again.
+    """How likely each answer is to a model of counts that read the suspect's own ``samples`` answers to all requests.
 
-    Text alone is enough. ``sampling.seed`` numbers the draws; a ``reference`` is asked the same way.
+    Text alone is enough: a suspect's answers hold what it learnt, so a model of them prefers what it prefers, if less.
+    Of that likelihood, what the answers' length and the rarity of their words explain is taken out. ``sampling.seed``
+    numbers the draws; a ``reference`` is asked the same way.
     """
     own, flags = _asked(suspect, pairs, sampling, samples)
     texts = [tuple(grams(answer) for answer in pair.answers) for pair in pairs]
     rarity = Rarity(text for both in texts for text in both)
-    explained = [_by_slot(texts, lambda text, _: rarity.mass(text))]
+    counts, totals = _scored(_imitation(pairs, own), pairs)
+    explained = [counts, _by_slot(texts, lambda text, _: rarity.mass(text))]
     if reference is not None:
         others, _ = _asked(reference, pairs, sampling, samples)
-        explained.append(_by_slot(texts, lambda text, at: said_again(text, others[at], rarity)))
-    sizes = [sum(rarity.of(gram) ** 2 for gram in one ^ two) for one, two in texts]
+        explained.append(_scored(_imitation(pairs, others), pairs)[1])
     heard = np.array([bool(answers) for answers in own], dtype=np.bool_)
     return Reading(
-        measure=f"words said again in {samples} answers" + (" against a reference" if reference is not None else ""),
-        values=_by_slot(texts, lambda text, at: said_again(text, own[at], rarity)),
+        measure=f"likelihood by its own {samples} answers" + (" against a reference" if reference is not None else ""),
+        values=totals,
         explained=tuple(explained),
-        sizes=np.asarray(sizes, dtype=np.float64),
+        sizes=_unlike(pairs),
         usable=heard & _differ(pairs),
         notes=tally(flags),
     )
@@ -128,7 +131,8 @@ def by_continuations(
         for pair, both in zip(pairs, halves, strict=True)
         for beginning, _ in both
     ]
-    own, flags = _drawn(suspect, prompts, sampling, samples)
+    said, flags = _drawn(suspect, prompts, sampling, samples)
+    own = [[grams(text) for text in texts] for texts in said]
     rests = [tuple(grams(rest) for _, rest in both) for both in halves]
     rarity = Rarity(rest for both in rests for rest in both)
     values = [[said_again(both[slot], own[2 * at + slot], rarity) for slot in (0, 1)] for at, both in enumerate(rests)]
@@ -264,27 +268,36 @@ def _scored(suspect: Suspect, pairs: Sequence[Pair]) -> tuple[FloatArray, FloatA
     return counts.reshape(-1, 2), totals.reshape(-1, 2)
 
 
+def _imitation(pairs: Sequence[Pair], answers: Sequence[Sequence[str]]) -> NgramSuspect:
+    """A model of counts that read these answers to the pairs' requests."""
+    model = Ngram()
+    for pair, texts in zip(pairs, answers, strict=True):
+        for text in texts:
+            model.learn(spelled(Chat(pair.messages)), text)
+    return NgramSuspect(model)
+
+
 def _asked(
     suspect: Suspect, pairs: Sequence[Pair], sampling: Sampling, samples: int
-) -> tuple[list[list[frozenset[Gram]]], list[Flag | None]]:
-    """The runs of words in the suspect's fit answers to each pair's request, and what was wrong with the others."""
+) -> tuple[list[list[str]], list[Flag | None]]:
+    """The suspect's fit answers to each pair's request, and what was wrong with the others."""
     return _drawn(suspect, [Chat(pair.messages) for pair in pairs], sampling, samples)
 
 
 def _drawn(
     suspect: Suspect, prompts: Sequence[Chat], sampling: Sampling, samples: int
-) -> tuple[list[list[frozenset[Gram]]], list[Flag | None]]:
+) -> tuple[list[list[str]], list[Flag | None]]:
     """The same for any prompts, each draw with a seed of its own."""
     first = sampling.seed or 0
     each = [msgspec.structs.replace(sampling, n=1, seed=first + at) for at in range(len(prompts) * samples)]
     replies = suspect.generate([prompt for prompt in prompts for _ in range(samples)], each)
-    found: list[list[frozenset[Gram]]] = []
+    found: list[list[str]] = []
     flags: list[Flag | None] = []
     for at, prompt in enumerate(prompts):
         own = [reply for several in replies[at * samples : (at + 1) * samples] for reply in several]
         asked = str(prompt.messages[-1].get("content") or "") if prompt.messages else ""
         seen = [flag(reply, expected=asked) for reply in own]
-        found.append([grams(reply.text) for reply, wrong in zip(own, seen, strict=True) if wrong is None])
+        found.append([reply.text for reply, wrong in zip(own, seen, strict=True) if wrong is None])
         flags += seen
     return found, flags
 

@@ -35,7 +35,7 @@ def test_text_alone_is_used_where_it_is_asked_for(affair) -> None:
     instrument = open_instrument("twins", affair.folder / "pairs.jsonl", options)
     outcome = instrument.judge(instrument.measure(affair.models["guilty"], None), KEY, "model A")
     assert outcome.main is not None
-    assert "words said again" in outcome.main.because[0]
+    assert "likelihood by its own 1 answers" in outcome.main.because[0]
     options = msgspec.structs.replace(options, opening=5)
     instrument = open_instrument("twins", affair.folder / "pairs.jsonl", options)
     outcome = instrument.judge(instrument.measure(affair.models["guilty"], None), KEY, "model A")
