@@ -19,6 +19,7 @@ from spiritsafe.record.sketch import columns_of, join, read_sketch, sketch_texts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from spiritsafe.detect.memo import Memo
     from spiritsafe.detect.types import HashArray, IntArray, LinkKind, Rows
     from spiritsafe.record.exchange import Exchange
     from spiritsafe.record.sketch import Part, SketchColumns, TextSketch
@@ -40,7 +41,8 @@ class Batch:
     ``owner`` [n] indexes ``accounts``; ``seconds`` [n] is the time since 1970, NaN where unknown; ``prompt`` [n]
     indexes the rows of ``prompts`` (each text once), -1 where nothing was asked or nothing is kept of it;
     ``shared`` [n, len(SHARED)] holds digests of what accounts share, 0 for none; ``model`` [n] indexes ``models``;
-    ``params`` are those of ``Calls``.
+    ``params`` are those of ``Calls``. ``features`` are what each prompt detector sees of ``prompts``, where that is
+    known already; the parts of the sketches that it is made of are then left out.
     """
 
     accounts: tuple[str, ...]
@@ -52,6 +54,7 @@ class Batch:
     models: tuple[str, ...]
     model: IntArray
     params: Rows
+    features: tuple[Rows, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.owner)
@@ -101,14 +104,20 @@ def from_exchanges(exchanges: Sequence[Exchange], parts: frozenset[Part], key: b
     )
 
 
-def from_frame(frame: pl.DataFrame, parts: frozenset[Part], key: bytes = b"") -> Batch:
-    """Read rows of a Parquet log (``scan.columns`` says which it has), in the order given."""
+def from_frame(frame: pl.DataFrame, parts: frozenset[Part], key: bytes = b"", memo: Memo | None = None) -> Batch:
+    """Read rows of a Parquet log (``scan.columns`` says which it has), in the order given. With a ``memo``, texts that
+    came lately are not sketched again, and the ``features`` come with the batch; it knows no key.
+    """
     owner, accounts = _codes(frame.get_column("account_id"))
     model, models = _codes(_column(frame, "model", pl.String).fill_null(""))
     asked = _column(frame, "prompt", pl.String)
-    digest = asked.hash().to_numpy()
-    _, first, inverse = np.unique(digest, return_index=True, return_inverse=True)
-    prompts = sketch_texts([text or "" for text in asked.gather(first)], key, parts=parts)
+    digest = asked.hash(seed=0 if memo is None else memo.seed).to_numpy()
+    keys, first, inverse = np.unique(digest, return_index=True, return_inverse=True)
+    features = None
+    if memo is None:
+        prompts = sketch_texts([text or "" for text in asked.gather(first)], key, parts=parts)
+    else:
+        prompts, features = memo.see(keys, lambda some: [text or "" for text in asked.gather(first[some])])
     place = np.where(asked.is_not_null().to_numpy(), inverse, -1)
     micros = _column(frame, "time", pl.Datetime("us")).cast(pl.Int64).cast(pl.Float64) / 1e6
     shared = [_digests(_column(frame, name, pl.String)) for name, _ in SHARED]
@@ -122,6 +131,7 @@ def from_frame(frame: pl.DataFrame, parts: frozenset[Part], key: bytes = b"") ->
         models=models,
         model=model,
         params=np.stack([_number(frame, name) for name in PARAMS], axis=1),
+        features=features,
     )
 
 

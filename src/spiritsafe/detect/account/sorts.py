@@ -61,8 +61,13 @@ def inputs(sketches: SketchColumns) -> Rows:
 
 
 def sorts_of(sketches: SketchColumns) -> Rows:
-    """The chance that each text is of each sort [n, sorts]; rows sum to 1."""
-    return chances(inputs(sketches), model().weights)
+    """The chance that each text is of each sort [n, sorts], in half precision.
+
+    The last digits of a matrix product depend on how many rows it has, and what is seen of a text must not depend on
+    the texts beside it.
+    """
+    found = chances(inputs(sketches).astype(np.float64), model().weights.astype(np.float64))
+    return np.asarray(found.astype(np.float16), dtype=np.float32)
 
 
 def chances(rows: Rows, weights: NDArray[np.float32]) -> Rows:
