@@ -139,7 +139,8 @@ class Watch:
         """Take in a batch, oldest first."""
         if not len(batch):
             return
-        features = [detector.features(batch.prompts) for detector in self.detectors if detector.sees == "prompts"]
+        looking = (detector for detector in self.detectors if detector.sees == "prompts")
+        features = batch.features or [detector.features(batch.prompts) for detector in looking]
         order = np.argsort(batch.owner, kind="stable")
         seen = batch.calls()
         calls = [detector.features(seen)[order] for detector in self.detectors if detector.sees == "calls"]
