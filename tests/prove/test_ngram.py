@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spiritsafe.errors import UsageError
-from spiritsafe.prove.ngram import Ngram, NgramSuspect, pieces
+from spiritsafe.prove.ngram import END, Ngram, NgramSuspect, pieces
 from spiritsafe.teach.types import Raw, Sampling
 
 
@@ -53,3 +53,13 @@ def test_as_a_suspect_it_gives_text_and_probabilities_and_no_weights(trial) -> N
     for ask in (suspect.likeliest, suspect.distributions):
         with pytest.raises(UsageError, match="needs weights"):
             ask([1])
+
+
+def test_it_says_which_words_it_saw_after_as_much_of_a_context_as_it_knows() -> None:
+    model = Ngram()
+    model.learn("", "the still makes the spirit")
+    model.learn("", "the safe")
+    assert model.following(("still", " makes")) == model.following(("unheard", " makes")) == {" the"}
+    assert model.following((" makes", " the")) == {" spirit"}
+    assert model.following(("unheard",)) == {"the", " still", " makes", " the", " spirit", " safe", END}
+    assert Ngram().following(("the",)) == set()

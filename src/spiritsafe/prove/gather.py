@@ -90,8 +90,9 @@ def from_twins(data: Path, epoch: str, folder: Path, subject: str) -> Path:
 def from_marks(data: Path, epoch: int, folder: Path, subject: str, tokenizer: Callable[[], Path]) -> Path:
     """A case from the answers that were marked in one epoch, by tenant where the mark says for whom; gives its file.
 
-    ``tokenizer`` finds the marked model's ``tokenizer.json``, for a mark that counts tokens. The epoch's secret is copied into the case: begin the next
-    epoch first. Raises ``InputError`` where nothing of that epoch is in the record, or its text was not kept.
+    ``tokenizer`` finds the marked model's ``tokenizer.json``, for a mark that counts tokens. The epoch's secret is
+    copied into the case: begin the next epoch first. Raises ``InputError`` where nothing of that epoch is in the
+    record, or its text was not kept.
     """
     ring = Keyring(data)
     committed = ring.epoch(epoch)

@@ -77,6 +77,14 @@ class Ngram:
             row.append(word)
         return found
 
+    def following(self, context: Context) -> set[str]:
+        """The words that were seen after as much of a context as was seen at all."""
+        for depth in range(min(self.order - 1, len(context)), -1, -1):
+            after = self._after[depth].get(context[len(context) - depth :])
+            if after:
+                return set(after)
+        return set()
+
     def draw(self, prompt: str, dice: Random, longest: int = LONGEST) -> str:
         """An answer drawn word by word."""
         row = pieces(prompt)
