@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from spiritsafe.detect.calibrate import reference_of
+from spiritsafe.detect.calls import PARAMS
 from spiritsafe.detect.features import Batch
+from spiritsafe.detect.joint import JOINTLY
 from spiritsafe.detect.online import Watch
 from spiritsafe.detect.reference import Reference
 from spiritsafe.detect.types import Evaluation, Finding
@@ -341,10 +343,10 @@ def untouched(batch: Batch) -> list[Batch]:
 @pytest.mark.parametrize(
     ("disturb", "least"),
     [
-        # How many orders of magnitude of evidence are left of what an undisturbed log gives (about 6).
-        (untouched, 5.0),
-        (clocks_wrong, 5.0),
-        (out_of_order_and_twice, 5.0),
+        # How many orders of magnitude of evidence are left of what an undisturbed log gives (about 5).
+        (untouched, 4.0),
+        (clocks_wrong, 4.0),
+        (out_of_order_and_twice, 4.0),
         (half_the_prompts_empty, 3.0),
         (nothing_known, -9.0),
     ],
@@ -424,9 +426,71 @@ def test_in_a_very_large_log_accounts_are_compared_with_some_of_the_others(
     watch = Watch()
     watch.learn_batch(batch_of(honest(150)))
     whole = watch.evaluate_alone(notable=float("-inf"))
-    monkeypatch.setattr("spiritsafe.detect.online.MOST_ALONE", 60)
+    monkeypatch.setattr("spiritsafe.detect.peers.MOST_ALONE", 60)
     some = watch.evaluate_alone(notable=float("-inf"))
     assert some.tested == whole.tested
     assert some != whole
-    monkeypatch.setattr("spiritsafe.detect.online.MOST_ALONE", 150)
+    monkeypatch.setattr("spiritsafe.detect.peers.MOST_ALONE", 150)
     assert watch.evaluate_alone(notable=float("-inf")) == whole
+
+
+def drawing(batch: Batch, names: Sequence[str], seed: int, everyone: bool = False) -> Batch:
+    """The batch with columns of how answers were drawn: one account in six draws several, one in eight logprobs."""
+    rng = np.random.default_rng(seed)
+    habits = {name: (rng.random() < 1 / 6 or everyone, rng.random() < 1 / 8 or everyone) for name in names}
+    params = np.full((len(batch), len(PARAMS)), np.nan, dtype=np.float32)
+    own = np.array([habits[batch.accounts[owner]] for owner in batch.owner])
+    params[:, PARAMS.index("n")] = np.where(own[:, 0] & (rng.random(len(batch)) < 0.9), 4.0, 1.0)
+    params[:, PARAMS.index("logprobs")] = np.where(own[:, 1] & (rng.random(len(batch)) < 0.9), 5.0, 0.0)
+    params[:, PARAMS.index("completion_tokens")] = rng.lognormal(5.0, 1.0, len(batch))
+    return changed(batch, params=params)
+
+
+def test_how_answers_are_drawn_is_ranked_honestly_and_jointly_with_the_rest(
+    honest: Callable[..., list[Any]],
+    actor: type[Any],
+    centres: Callable[..., np.ndarray],
+    batch_of: Callable[..., Batch],
+) -> None:
+    worth: dict[str, list[float]] = {}
+    for run in range(3):
+        known, fresh = honest(240, seed=300 + run), honest(150, seed=400 + run)
+        watch = Watch(collect=True)
+        watch.learn_batch(drawing(batch_of(known, seed=run), [a.name for a in known], run))
+        watch = Watch(reference_of(watch, made=MADE, source="x"), ring_detectors=())
+        watch.learn_batch(drawing(batch_of(fresh, seed=60 + run), [a.name for a in fresh], 70 + run))
+        found = watch.evaluate(notable=-9.0).findings
+        for item in (item for finding in found for item in finding.evidence):
+            worth.setdefault(item.result.name, []).append(10.0**item.result.log10_e)
+    assert {"answers", "logprobs", "lengths", "volume", JOINTLY} <= set(worth)
+    assert max(np.mean(each) for each in worth.values()) < 1.35
+    lone = [actor(f"lone-{i}", centres(40, 77)[i], 200, {"payment": f"lone-{i}"}, 0.0) for i in range(5)]
+    watch.learn_batch(drawing(batch_of(lone, seed=9), [a.name for a in lone], 9, everyone=True))
+    for finding in watch.evaluate(notable=-9.0).findings:
+        if finding.subject.startswith("lone-"):
+            assert {item.family: item.result.log10_e for item in finding.evidence}[JOINTLY] > 0.0
+
+
+def test_nothing_known_of_calls_is_no_evidence(
+    reference: Reference, batch_of: Callable[..., Batch], actor: Any
+) -> None:
+    batch = batch_of([actor("a", np.eye(256)[0], 200, {}, 0.0)])
+    watch = Watch(reference)
+    watch.learn_batch(changed(batch, seconds=np.full(len(batch), np.nan)))
+    found = of(watch.evaluate(notable=-9.0), "a")
+    told = {item.result.name for item in found.evidence}
+    assert not told & {"volume", "rhythm", "evenness", "pivot", "logprobs", "lengths"}
+
+
+def test_a_reference_without_a_detector_leaves_it_out_and_says_so(
+    reference: Reference, batch_of: Callable[..., Batch], actor: Any
+) -> None:
+    without = {name: held for name, held in reference.detectors.items() if name not in ("volume", "coverage")}
+    without["rhythm"] = msgspec.structs.replace(without["rhythm"], version=99)
+    watch = Watch(msgspec.structs.replace(reference, detectors=without))
+    watch.learn_batch(batch_of([actor("a", np.eye(256)[0], 200, {}, 0.0)]))
+    found = watch.evaluate(notable=-9.0)
+    names = {item.result.name for item in of(found, "a").evidence}
+    assert "population" in names
+    assert not names & {"volume", "coverage", "rhythm"}
+    assert "made without coverage, volume, rhythm, left out here too: calibrate again" in found.because[0]

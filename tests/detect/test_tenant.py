@@ -164,5 +164,23 @@ def test_one_that_is_only_judged_shows_the_same_windows_and_learns_nothing(tenan
         assert [window.tobytes() for window in mine] == [window.tobytes() for window in theirs]
     assert judged.largest(DETECTORS, 0).tobytes() == whole.largest(DETECTORS, 0).tobytes()
     assert judged.largest(DETECTORS, 3).tobytes() == whole.largest(DETECTORS, 3).tobytes()
-    with pytest.raises(TypeError, match="judged"):
+    with pytest.raises(ValueError, match="shorter"):
         judged.learn(DETECTORS, keys(5000, 20), rows(20), np.arange(20))
+
+
+def test_looking_at_what_is_kept_alone_keeps_the_same(tenant: Tenant) -> None:
+    other = Tenant("a", DETECTORS)
+    sketched = rows(2 * BLOCK + 70)
+    at = np.arange(2 * BLOCK + 70)
+    many = keys(0, 2 * BLOCK + 70)
+    many[40:50] = many[10:20]
+    passed: list[list[bytes]] = [[], []]
+    for cut in np.array_split(at, 3):
+        for who, held, every in ((tenant, passed[0], True), (other, passed[1], False)):
+            windows = who.learn(DETECTORS, many[cut], sketched, cut, every_look=every)
+            held += [w[0].tobytes() for w in windows]
+            who.learn_calls(DETECTORS, logprobs(len(cut)), every_look=every)
+    assert other.seen == tenant.seen
+    for mine, theirs in zip(other.windows(DETECTORS), tenant.windows(DETECTORS), strict=True):
+        assert [w.tolist() for w in mine] == [pytest.approx(w.tolist(), rel=1e-6) for w in theirs]
+    assert len(passed[1]) < len(passed[0])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,11 +18,13 @@ from spiritsafe.detect.account import account_detectors
 from spiritsafe.detect.cores import Cores, CoresState
 from spiritsafe.detect.features import Batch, digest, from_exchanges
 from spiritsafe.detect.found import Judged, findings
+from spiritsafe.detect.joint import View, joint
 from spiritsafe.detect.judge import FromOwnLog, FromReference, Scored
 from spiritsafe.detect.kin import Kin
 from spiritsafe.detect.kinds import directions, kinds_of, nearest, place_of, points_of
 from spiritsafe.detect.middles import Middles, is_known
 from spiritsafe.detect.moments import Moments, MomentsState
+from spiritsafe.detect.peers import FromLog
 from spiritsafe.detect.ring import RING_DETECTORS, absorbed
 from spiritsafe.detect.tenant import MOST_MODELS, Tenant, TenantState, Windows
 from spiritsafe.detect.types import UNKNOWN, Evaluation, LinkTable, Measured, Peers
@@ -37,9 +41,6 @@ if TYPE_CHECKING:
 
 VERSION = 3
 NOTABLE = 1.0
-MOST_ALONE = 6000
-"""Accounts of a log, at most, with which all its accounts are compared where there is no reference."""
-
 LEAST_KNOWN = 20
 """Accounts whose calls a detector must know anything about before it ranks any."""
 
@@ -47,6 +48,7 @@ _GROWN = 1.02
 _MORE_ASKED = 1.1
 """By so much exchanges must have grown before rings are looked for again that are found by when or what is asked."""
 
+_THREADS = min(4, os.cpu_count() or 1)
 _NONE = np.zeros((0, 1), dtype=np.float32)
 _NO_WINDOW = np.zeros(0, dtype=np.float32)
 
@@ -161,9 +163,12 @@ class Watch:
             tenant.exchanges += len(rows)
             asked = batch.prompt[rows]
             asked = asked[asked >= 0]
-            passed = tenant.learn(self.detectors, batch.prompts.template[asked], features, asked)
-            passed += tenant.learn_calls(self.detectors, [each[start : start + len(rows)] for each in calls])
-            if self._collect and passed:
+            looks = self._collect
+            passed = tenant.learn(self.detectors, batch.prompts.template[asked], features, asked, every_look=looks)
+            passed += tenant.learn_calls(
+                self.detectors, [each[start : start + len(rows)] for each in calls], every_look=looks
+            )
+            if looks and passed:
                 about = _NO_WINDOW if self._asks is None else tenant.largest(self.detectors, self._asks)
                 self.passed += [Look(tenant, windows, about) for windows in passed]
         self._share(here, batch, batch.owner[order[starts]])
@@ -198,19 +203,26 @@ class Watch:
             statistic, effect, n = (best[:, place, i] for i in range(3)) if names else (np.zeros(0),) * 3
             ranks = FromReference(statistic, reference.scores(detector.name))
             scored.append(Scored(detector, Measured(statistic, effect, n.astype(np.int64)), ranks))
-        judged = Judged(names, scored, granted, len(self.tenants), self._because(reference))
+        seen = [(each.detector, each.measured.statistic) for each in scored]
+        views = [View(d.family, statistic, reference.detectors[d.name].statistic()) for d, statistic in seen]
+        jointly = joint(views, reference.digest()) if reference.in_order() else None
+        judged = Judged(names, scored, granted, len(self.tenants), self._because(reference), jointly)
         return findings(judged, self._known_rings(reference.honest_group), self.tenants, notable)
 
     def evaluate_alone(self, *, granted: frozenset[str] = frozenset(), notable: float = NOTABLE) -> Evaluation:
         """Everything found, each account compared with the others here: one look at a finished log."""
-        tenants = [t for t in self.tenants.values() if t.windows(self.detectors) and t.account_id not in granted]
-        names = [t.account_id for t in tenants]
+        shown = {name: t.windows(self.detectors) for name, t in self.tenants.items() if name not in granted}
+        names = [name for name, windows in shown.items() if windows]
+        tenants, held = [self.tenants[name] for name in names], [shown[name] for name in names]
         kinds = kinds_of(self.detectors, tenants) if any(d.by_kind for d in self.detectors) else []
         points = points_of(self.detectors, tenants)
         kind = np.zeros(len(tenants), dtype=np.int64) if points is None else nearest(kinds, points)
         scored = []
-        for place, detector in enumerate(self.detectors):
-            measured = _measure_alone(tenants, place, self.detectors, kinds, kind)
+        # Matrix products take most of the time, and leave other threads alone.
+        with ThreadPoolExecutor(_THREADS) as pool:
+            each = range(len(self.detectors))
+            every = list(pool.map(lambda at: _measure_alone(tenants, held, at, self.detectors, kinds, kind), each))
+        for detector, measured in zip(self.detectors, every, strict=True):
             if detector.sees == "calls" and is_known(measured.statistic).sum() < LEAST_KNOWN:
                 continue
             mark = "blake2b-128:" + hashlib.blake2b(np.sort(measured.statistic).tobytes(), digest_size=16).hexdigest()
@@ -219,7 +231,9 @@ class Watch:
             f"compared with the other {max(len(names) - 1, 0)} accounts of this log: one account alone can be shown"
             f" to be one in {max(len(names), 1)} at most, and what is wrong with many of them shows less"
         )
-        judged = Judged(names, scored, granted, len(self.tenants), because)
+        views = [View(each.detector.family, each.measured.statistic, None) for each in scored]
+        jointly = joint(views, "the other accounts of this log")
+        judged = Judged(names, scored, granted, len(self.tenants), because, jointly)
         return findings(judged, self.rings(), self.tenants, notable)
 
     def _because(self, reference: Reference) -> str:
@@ -336,7 +350,10 @@ class Watch:
         """Each look is another chance to err, and is counted as one."""
         self._looks += 1
         table = replace(self.table(), looks=self._looks)
-        found = (d.rings([], table, honest_group) for d in self._ring_detectors if d.basis != "shared")
+        looking = [detector for detector in self._ring_detectors if detector.basis != "shared"]
+        table.settle()
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = list(pool.map(lambda detector: detector.rings([], table, honest_group), looking))
         return [ring for rings in found for ring in rings]
 
     def _means(self) -> Rows:
@@ -402,25 +419,26 @@ class Watch:
 
 
 def _measure_alone(
-    tenants: Sequence[Tenant], place: int, detectors: Sequence[AccountDetector], kinds: Sequence[Kind], kind: IntArray
+    tenants: Sequence[Tenant],
+    held: Sequence[Sequence[Windows]],
+    place: int,
+    detectors: Sequence[AccountDetector],
+    kinds: Sequence[Kind],
+    kind: IntArray,
 ) -> Measured:
-    """Each account's highest statistic over its last windows, its peers other accounts' largest windows."""
+    """Each account's highest statistic over the windows ``held`` of it, its peers other accounts' largest windows."""
     detector = detectors[place]
-    held = [[w[place] for w in t.windows(detectors) if len(w[place])] for t in tenants]
-    owner = np.array([row for row, windows in enumerate(held) for _ in windows], dtype=np.int64)
+    mine = [[windows[place] for windows in each if len(windows[place])] for each in held]
+    owner = np.array([row for row, windows in enumerate(mine) for _ in windows], dtype=np.int64)
     best = Measured(np.full(len(tenants), UNKNOWN), np.zeros(len(tenants)), np.zeros(len(tenants), dtype=np.int64))
     if not owner.size:
         return best
-    windows = np.stack([window for mine in held for window in mine])
+    windows = np.stack([window for each in mine for window in each])
     peers, left_out = Peers(windows[:0]), [np.zeros(0, dtype=np.int64)] * len(owner)
     if detector.needs_peers:
-        names = [digest("account", t.account_id) for t in tenants]
-        # All pairs of a very large log would be too many: those of the lowest digests stand for all.
-        drawn = sorted(sorted((row for row in range(len(tenants)) if held[row]), key=names.__getitem__)[:MOST_ALONE])
-        peers = Peers(np.stack([tenants[row].largest(detectors, place) for row in drawn]))
-        kin = Kin([names[row] for row in drawn], [tenants[row].shared for row in drawn])
-        own = [kin.of(name, t.shared) for name, t in zip(names, tenants, strict=True)]
-        left_out = [own[row] for row in owner]
+        company = FromLog(tenants, detectors, place)
+        own = [company.left_out(tenant) for tenant in tenants]
+        peers, left_out = company.peers, [own[row] for row in owner]
     measured = detector.measure(windows, peers, left_out)
     order = np.lexsort((measured.statistic, owner))
     last = order[np.flatnonzero(np.diff(owner[order], append=len(tenants)))]

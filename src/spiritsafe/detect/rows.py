@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from spiritsafe.detect.calls import MOST, PARAMS, params_of
 from spiritsafe.detect.features import SHARED
@@ -88,12 +86,13 @@ class Chunk:
 def frames(partition: Partition, grants: Sequence[Grant]) -> Iterator[Frame]:
     """The rows of a Parquet file's partition. Raises InputError where the file is damaged."""
     held = _by_account(grants)
+    end = partition.first + partition.rows
     try:
-        with pq.ParquetFile(partition.path) as file:
-            wanted = [name for name in READ if name in file.schema_arrow.names]
-            for batch in file.iter_batches(_FRAME, row_groups=list(partition.groups or ()), columns=wanted):
-                yield _frame(pl.DataFrame(pa.Table.from_batches([batch])), held)
-    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
+        file = pl.scan_parquet(partition.path)
+        wanted = [name for name in READ if name in file.collect_schema().names()]
+        for at in range(partition.first, end, _FRAME):
+            yield _frame(file.select(wanted).slice(at, min(_FRAME, end - at)).collect(), held)
+    except (OSError, pl.exceptions.PolarsError) as error:
         raise _damaged(partition, error) from error
 
 

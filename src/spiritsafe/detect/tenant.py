@@ -58,6 +58,7 @@ class Tenant:
 
     __slots__ = (
         "_calls",
+        "_looked",
         "_trackers",
         "_waiting",
         "account_id",
@@ -87,48 +88,56 @@ class Tenant:
         self.best: list[tuple[float, float, int]] = []
         self._trackers: list[Tracker] = [detector.tracker() for detector in detectors]
         self._calls = 0
+        self._looked: Windows | None = None
         self._waiting: list[Sequence[Rows]] = []
 
     def learn(
-        self, detectors: Sequence[AccountDetector], keys: HashArray, rows: Sequence[Rows], at: IntArray
+        self,
+        detectors: Sequence[AccountDetector],
+        keys: HashArray,
+        rows: Sequence[Rows],
+        at: IntArray,
+        *,
+        every_look: bool = True,
     ) -> list[Windows]:
         """Take in prompts by their keys, equal for near-identical prompts; ``rows`` are features, one array a detector,
         and prompt i stands in row ``at[i]`` of each.
 
         A prompt counts once a block, save for detectors that want every prompt. Returns the windows at the
-        checkpoints that were passed, oldest first.
+        checkpoints that were passed, oldest first; without ``every_look`` those alone that are kept, in fewer steps.
         """
         passed: list[Windows] = []
+        pieces = self._pieces(keys, at)
+        last = max((place for place, piece in enumerate(pieces) if piece[2]), default=-1)
         fresh: list[int] = []
         every: list[int] = []
-        for key, place in zip(keys.tolist(), at.tolist(), strict=True):
-            every.append(place)
-            if key in self.seen:
-                continue
-            self.seen.add(key)
-            fresh.append(place)
-            if len(self.seen) in CHECKPOINTS:
+        for place, (new, all_of_them, count) in enumerate(pieces):
+            fresh += new
+            every += all_of_them
+            if count == BLOCK or place == last or (count and every_look):
                 passed.append(self._reach(detectors, fresh, every, rows))
                 fresh, every = [], []
-                if len(self.seen) == BLOCK:
+                if count == BLOCK:
                     self._close(detectors)
         self._add(detectors, fresh, every, rows)
         return passed
 
-    def learn_calls(self, detectors: Sequence[AccountDetector], rows: Sequence[Rows]) -> list[Windows]:
+    def learn_calls(
+        self, detectors: Sequence[AccountDetector], rows: Sequence[Rows], *, every_look: bool = True
+    ) -> list[Windows]:
         """Take in calls: ``rows`` are features [calls, width], one array a detector that sees calls, in their order.
 
-        Returns the windows at the checkpoints that were passed, oldest first.
+        Returns the windows at the checkpoints that were passed, oldest first; none without ``every_look``.
         """
         passed: list[Windows] = []
         n, at = len(rows[0]) if rows else 0, 0
         while at < n:
-            stop = min(n, at + _next_look(self._calls) - self._calls)
+            stop = min(n, at + _next_look(self._calls) - self._calls) if every_look else n
             # A copy: a view would keep the whole batch.
             self._waiting.append([each[at:stop].copy() for each in rows])
             self._calls += stop - at
             at = stop
-            if _is_look(self._calls):
+            if every_look and _is_look(self._calls):
                 passed.append(self._look(detectors))
         if sum(len(waiting[0]) for waiting in self._waiting) >= WAITING:
             self._settle(detectors)
@@ -181,16 +190,37 @@ class Tenant:
         made.exchanges, made._calls = state.exchanges, state.calls
         made.seen = set(state.seen) if learns else set()
         each = zip(detectors, state.trackers, strict=True)
-        if learns:
-            made._trackers = [d.from_state(held) for d, held in each]
-        else:
-            made._trackers = [_Stored(d, held if d.sees == "calls" else b"") for d, held in each]
+        if learns or state.calls >= FIRST_CALLS:
+            made._trackers = [d.from_state(held) if learns or d.sees == "calls" else d.tracker() for d, held in each]
+        if not learns:
+            made._looked = made._look(detectors) if state.calls >= FIRST_CALLS else ()
+            made._trackers = []
         made.done.extend(tuple(np.frombuffer(w, dtype=np.float32) for w in windows) for windows in state.done)
         made.latest = tuple(np.frombuffer(w, dtype=np.float32) for w in state.latest)
         made.best = list(state.best)
         made.shared = {(kind, value) for kind, value in state.shared}
         made.models = set(state.models)
         return made
+
+    def _pieces(self, keys: HashArray, at: IntArray) -> list[tuple[list[int], list[int], int]]:
+        """The prompts up to each checkpoint: those that are new to their block, all of them, and how many that makes in
+        the block; 0 for those after the last checkpoint.
+        """
+        pieces: list[tuple[list[int], list[int], int]] = []
+        fresh: list[int] = []
+        every: list[int] = []
+        for key, place in zip(keys.tolist(), at.tolist(), strict=True):
+            every.append(place)
+            if key in self.seen:
+                continue
+            self.seen.add(key)
+            fresh.append(place)
+            if len(self.seen) in CHECKPOINTS:
+                pieces.append((fresh, every, len(self.seen)))
+                fresh, every = [], []
+                if len(self.seen) == BLOCK:
+                    self.seen = set()
+        return [*pieces, (fresh, every, 0)]
 
     def _add(
         self, detectors: Sequence[AccountDetector], fresh: list[int], every: list[int], rows: Sequence[Rows]
@@ -210,6 +240,8 @@ class Tenant:
 
     def _look(self, detectors: Sequence[AccountDetector]) -> Windows:
         """The calls' windows."""
+        if self._looked is not None:
+            return self._looked
         self._settle(detectors)
         each = zip(detectors, self._trackers, strict=True)
         return tuple(tracker.window() if d.sees == "calls" else _NONE for d, tracker in each)
@@ -226,7 +258,6 @@ class Tenant:
     def _close(self, detectors: Sequence[AccountDetector]) -> None:
         self.done.append(self.latest)
         self.latest = ()
-        self.seen = set()
         each = zip(detectors, self._trackers, strict=True)
         self._trackers = [detector.tracker() if detector.sees == "prompts" else kept for detector, kept in each]
 
@@ -243,21 +274,3 @@ def _next_look(calls: int) -> int:
         return FIRST_CALLS
     whole = 1 << (calls.bit_length() - 1)
     return whole * 3 // 2 if calls < whole * 3 // 2 else whole * 2
-
-
-class _Stored:
-    """A tracker that is not unpacked until its window is asked for. It learns nothing."""
-
-    __slots__ = ("_detector", "_state")
-
-    def __init__(self, detector: AccountDetector, state: bytes) -> None:
-        self._detector, self._state = detector, state
-
-    def learn(self, rows: Rows) -> None:
-        raise TypeError("a tenant that was restored to be judged can't learn")
-
-    def window(self) -> Rows:
-        return self._detector.from_state(self._state).window()
-
-    def state(self) -> bytes:
-        return self._state

@@ -205,6 +205,14 @@ class LinkTable:
     means: Rows | None = None
     looks: int = 1
 
+    def settle(self) -> None:
+        """Bring what was learnt last into order, so that several may read at the same time."""
+        if self.moments is not None:
+            self.moments.columns()
+        for cores in (self.cores, self.permitted):
+            if cores is not None:
+                cores.sample()
+
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One subject with the evidence about it: what detection hands to policy.

@@ -16,12 +16,14 @@ from spiritsafe.record.words import DIMENSIONS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spiritsafe.detect.types import BoolArray, Rows
+    from spiritsafe.detect.types import BoolArray, FloatArray, Rows
     from spiritsafe.record.sketch import SketchColumns
 
 WEIGHTS = Path(__file__).parent / "data" / "sorts.npz"
 SHAPES = 5
 """How long a text is, its lines, its share of numbers and of marks, and a constant."""
+
+_BLOCK = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,11 @@ class Model:
 def inputs(sketches: SketchColumns) -> Rows:
     """What the model reads of each text [n, DIMENSIONS + SHAPES]."""
     assert sketches.embedding is not None
+    return np.concatenate([sketches.embedding, _shapes(sketches)], axis=1, dtype=np.float32, casting="unsafe")
+
+
+def _shapes(sketches: SketchColumns) -> FloatArray:
+    """Lengths, and how much of a text is numbers and marks [n, SHAPES]."""
     units = np.maximum(sketches.words + sketches.numbers + sketches.marks, 1)
     shapes = (
         np.log1p(np.minimum(units, 300)) / 4.0,
@@ -57,7 +64,7 @@ def inputs(sketches: SketchColumns) -> Rows:
         2.0 * sketches.marks / units,
         np.ones(len(units)),
     )
-    return np.concatenate([sketches.embedding, np.stack(shapes, axis=1)], axis=1, dtype=np.float32, casting="unsafe")
+    return np.stack(shapes, axis=1)
 
 
 def sorts_of(sketches: SketchColumns) -> Rows:
@@ -66,13 +73,22 @@ def sorts_of(sketches: SketchColumns) -> Rows:
     The last digits of a matrix product depend on how many rows it has, and what is seen of a text must not depend on
     the texts beside it.
     """
-    found = chances(inputs(sketches).astype(np.float64), model().weights.astype(np.float64))
-    return np.asarray(found.astype(np.float16), dtype=np.float32)
+    assert sketches.embedding is not None
+    shapes, weights = _shapes(sketches), model().weights.astype(np.float64)
+    found = np.zeros((len(sketches), weights.shape[1]), dtype=np.float16)
+    for start in range(0, len(sketches), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        odds = sketches.embedding[part].astype(np.float64) @ weights[:DIMENSIONS] + shapes[part] @ weights[DIMENSIONS:]
+        found[part] = _softmax(odds)
+    return found.astype(np.float32)
 
 
 def chances(rows: Rows, weights: NDArray[np.float32]) -> Rows:
     """Softmax of a linear map, row by row."""
-    odds = rows @ weights
+    return np.asarray(_softmax(rows @ weights), dtype=np.float32)
+
+
+def _softmax(odds: Rows | FloatArray) -> Rows | FloatArray:
     odds -= odds.max(axis=1, keepdims=True)
     np.exp(odds, out=odds)
     odds /= odds.sum(axis=1, keepdims=True)
