@@ -84,7 +84,7 @@ def watched(accounts: int, others: int, days: int, seed: int) -> list[Line]:
         for finding in watch.evaluate(notable=-np.log10(max(ALPHAS)) - 0.5).findings:
             weights = by_family(finding.evidence)
             worth = {item.result.name: item.result.log10_e for item in finding.evidence}
-            worth["mean of families"] = average(list(weights.values()))
+            worth["mean of families"] = from_families(weights, 1)
             worth["two families"] = from_families(weights, 2)
             for what, log10_e in worth.items():
                 for alpha in ALPHAS:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from spiritsafe.policy.weigh import by_family, from_families
+from spiritsafe.policy.weigh import JOINTLY, by_family, families_in, from_families
 from spiritsafe.stats.result import Evidence
 
 
@@ -41,3 +41,15 @@ def test_one_bad_family_rarely_makes_two() -> None:
     assert np.mean(10.0**worth) < 1.15
     for alpha in (0.1, 0.01):
         assert np.mean(worth >= -np.log10(alpha)) <= alpha
+
+
+def test_what_was_combined_before_it_was_ranked_stands_against_fewer_than_two_families(
+    evidence: Callable[..., Evidence],
+) -> None:
+    each = {"asked": 2.0, "drawn": 0.0, "when": 0.0, JOINTLY: 2.5}
+    weights = by_family([evidence(family, weight) for family, weight in each.items()])
+    assert families_in(weights) == 3
+    assert from_families(weights, 2) == 2.5
+    assert from_families(weights, 1) == from_families({f: w for f, w in weights.items() if f != JOINTLY}, 1)
+    assert from_families(weights, 3) == from_families({f: w for f, w in weights.items() if f != JOINTLY}, 3)
+    assert from_families({**weights, JOINTLY: -0.5}, 2) == -0.5

@@ -13,6 +13,7 @@ import numpy as np
 
 from spiritsafe.detect import rows as reading
 from spiritsafe.detect.calibrate import reference_of
+from spiritsafe.detect.joint import JOINTLY
 from spiritsafe.detect.kinds import OTHER, kind_names
 from spiritsafe.detect.online import Watch
 from spiritsafe.detect.reference import Alarm, Reference
@@ -109,7 +110,8 @@ def _alarms(
     for batch in batches:
         watch.learn_batch(batch)
     found = [f for f in watch.evaluate(granted=without, notable=_EVERYTHING).findings if f.subject_kind == "account"]
-    lowest = [min(e.result.p_value for e in f.evidence) * len(watch.detectors) for f in found]
+    each = [[e.result.p_value for e in f.evidence if e.family != JOINTLY] for f in found]
+    lowest = [min(p, default=1.0) * len(watch.detectors) for p in each]
     names = kind_names(kinds_from.kinds, watch.detectors, [watch.tenants[f.subject] for f in found])
     lines = [(kind, p <= level) for kind, p in zip(names, lowest, strict=True)]
     groups = {"": [alarm for _, alarm in lines]}

@@ -10,7 +10,7 @@ import numpy as np
 from spiritsafe.detect.features import digest, from_exchanges, from_frame
 from spiritsafe.detect.kin import Kin
 from spiritsafe.detect.kinds import directions, kinds_of, nearest, points_of
-from spiritsafe.detect.middles import Middles, is_known
+from spiritsafe.detect.middles import Middles
 from spiritsafe.detect.online import Watch
 from spiritsafe.detect.reference import Calibration, Reference
 from spiritsafe.detect.ring.infrastructure import LEAST_GROUP, Infrastructure
@@ -116,7 +116,7 @@ def _calibrate(
         np.maximum.at(best, np.array([row_of[id(look.tenant)] for look in looks]), statistic)
     return Calibration(
         version=detector.version,
-        scores=np.sort(best[is_known(best)]).astype("<f8").tobytes(),
+        scores=best.astype("<f8").tobytes(),
         width=compared.rows.shape[1],
         peers=compared.rows.astype("<f4").tobytes(),
         middle=[] if middles is None else middles.middle.tolist(),

@@ -36,7 +36,7 @@ def log10_drift(evaluation: Evaluation, reference: Reference) -> float:
             for evidence in finding.evidence:
                 if evidence.result.name in reference.detectors:
                     ranks.setdefault(evidence.result.name, []).append(evidence.result.p_value)
-    each = [_log10_p(np.array(p), len(reference.detectors[name].scores) // 8) for name, p in ranks.items()]
+    each = [_log10_p(np.array(p), reference.detectors[name].known()) for name, p in ranks.items()]
     return min(0.0, min(each, default=0.0) + math.log10(max(len(each), 1)))
 
 

@@ -14,6 +14,7 @@ from spiritsafe.detect.types import Evaluation, Finding
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from spiritsafe.detect.joint import Joint
     from spiritsafe.detect.tenant import Tenant
     from spiritsafe.detect.types import Ring
     from spiritsafe.stats.result import Evidence
@@ -30,6 +31,7 @@ class Judged:
     granted: frozenset[str]
     accounts: int
     because: str
+    jointly: Joint | None = None
 
 
 def findings(judged: Judged, rings: Sequence[Ring], tenants: Mapping[str, Tenant], notable: float) -> Evaluation:
@@ -67,10 +69,13 @@ def _speaking(judged: Judged, evidence: Sequence[Evidence]) -> list[Scored]:
 def _accounts(judged: Judged, tenants: Mapping[str, Tenant], notable: float) -> list[Finding]:
     names, scored = judged.names, judged.scored
     everyone = np.arange(len(names))
-    wealth = np.max([s.log10_e(everyone) for s in scored], axis=0) if len(names) and scored else np.zeros(0)
+    each = [s.log10_e(everyone) for s in scored] + ([judged.jointly.log10_e()] if judged.jointly else [])
+    wealth = np.max(each, axis=0) if len(names) and each else np.zeros(0)
     shown = np.flatnonzero(wealth >= notable)
     who = [names[row] for row in shown.tolist()]
-    told = zip(*(s.accounts(shown, who) for s in scored), strict=True) if who else ()
+    told = [s.accounts(shown, who) for s in scored]
+    if judged.jointly is not None:
+        told.append([judged.jointly.evidence(row, name) for row, name in zip(shown.tolist(), who, strict=True)])
     return [
         Finding(
             subject=name,
@@ -80,7 +85,7 @@ def _accounts(judged: Judged, tenants: Mapping[str, Tenant], notable: float) -> 
             evidence=tuple(item for item in evidence if item is not None),
             models=tuple(sorted(tenants[name].models)),
         )
-        for name, evidence in zip(who, told, strict=True)
+        for name, evidence in zip(who, zip(*told, strict=True) if who else (), strict=True)
     ]
 
 

@@ -198,7 +198,7 @@ class Watch:
         )
         scored = []
         for place, detector in enumerate(self.detectors):
-            if detector.sees == "calls" and len(reference.detectors[detector.name].scores) < 8 * LEAST_KNOWN:
+            if detector.sees == "calls" and reference.detectors[detector.name].known() < LEAST_KNOWN:
                 continue
             statistic, effect, n = (best[:, place, i] for i in range(3)) if names else (np.zeros(0),) * 3
             ranks = FromReference(statistic, reference.scores(detector.name))

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from spiritsafe.detect.kin import Kin
-from spiritsafe.detect.middles import Middles
+from spiritsafe.detect.middles import Middles, is_known
 from spiritsafe.detect.starter import located
 from spiritsafe.detect.types import Peers
 from spiritsafe.errors import InputError, ResourceError
@@ -20,16 +20,17 @@ from spiritsafe.stats import conformal
 from spiritsafe.stats.intervals import clopper_pearson
 
 if TYPE_CHECKING:
-    from spiritsafe.detect.types import AccountDetector
+    from spiritsafe.detect.types import AccountDetector, FloatArray
 
 VERSION = 3
 _MAGIC = b"spiritsafe reference\n"
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """One detector's share: the highest statistic that each reference account reached, sorted (float64), without those
-    of which it knew nothing, and the windows of the peers (float32 [peers, width]) if it compares with peers.
-    ``middle`` and ``spread`` are those of the kinds (``Middles``) if it is ranked by kind.
+    """One detector's share: the highest statistic that each reference account reached (float64; ``UNKNOWN`` for one of
+    which it knew nothing), the accounts in one order for all detectors, and the windows of the peers (float32
+    [peers, width]) if it compares with peers. ``middle`` and ``spread`` are those of the kinds (``Middles``) if it is
+    ranked by kind.
     """
 
     version: int
@@ -38,6 +39,14 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     peers: bytes = b""
     middle: list[float] = []
     spread: list[float] = []
+
+    def statistic(self) -> FloatArray:
+        """The scores as they stand."""
+        return np.frombuffer(self.scores, dtype="<f8")
+
+    def known(self) -> int:
+        """Of how many accounts it knows anything."""
+        return int(is_known(self.statistic()).sum())
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +113,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
     def scores(self, name: str) -> conformal.Reference:
         """The scores of one detector. Raises ``KeyError`` for a detector that was not there."""
-        return conformal.Reference.of(np.frombuffer(self.detectors[name].scores, dtype="<f8"))
+        statistic = self.detectors[name].statistic()
+        return conformal.Reference.of(statistic[is_known(statistic)])
 
     def windows(self, name: str) -> Peers:
         """The peers of one detector; no rows if it needs none."""
@@ -116,6 +126,10 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         """What one detector's statistic is among each kind."""
         held = self.detectors[name]
         return Middles(np.array(held.middle), np.array(held.spread))
+
+    def in_order(self) -> bool:
+        """Whether its detectors' scores are of the same accounts in the same order, which they were not before 3."""
+        return self.version >= VERSION
 
     def knows(self, detector: AccountDetector) -> bool:
         """Whether it was made with this very detector."""
@@ -132,7 +146,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
     def because(self, now: datetime | None = None) -> str:
         """What it is, and what bounds the evidence that rests on it, in a sentence. ``now`` is the present."""
-        most = max((len(c.scores) // 8 for c in self.detectors.values()), default=0)
+        most = max((held.known() for held in self.detectors.values()), default=0)
         now = now or datetime.now(UTC)
         doubts = []
         if self.starter:

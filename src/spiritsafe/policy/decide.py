@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from spiritsafe.policy.weigh import by_family, from_families
+from spiritsafe.policy.weigh import JOINTLY, by_family, families_in, from_families
 from spiritsafe.stats.multiple import e_bh
 from spiritsafe.store.models import Decision, Grant, SubjectKind, strictness
 
@@ -143,7 +143,7 @@ def _fits(rule: Rule, each: Weighed, *, sure: bool) -> bool:
     if not sure or rule.log10_e is None:
         return sure
     # Fewer families than asked for make no evidence, whatever the threshold.
-    return len(each.weights) >= rule.families and from_families(each.weights, rule.families) >= rule.log10_e
+    return families_in(each.weights) >= rule.families and from_families(each.weights, rule.families) >= rule.log10_e
 
 
 def _decisions(rule: Rule, rules: Rules, each: Weighed, now: datetime) -> list[Decision]:
@@ -177,10 +177,11 @@ def _decision(rule: Rule, rules: Rules, each: Weighed, now: datetime, action: Ac
 def _reasons(rule: Rule, rules: Rules, each: Weighed) -> tuple[str, ...]:
     """Why, in words: the evidence a family, what it rests on, who was left out and why, and how to object."""
     subject = each.subject
-    strong = sorted(each.weights.items(), key=lambda item: -item[1])
+    strong = sorted(((f, w) for f, w in each.weights.items() if f != JOINTLY), key=lambda item: -item[1])
     together = from_families(each.weights, rule.families)
     named = ", ".join(f"{family} 10^{weight:.1f}" for family, weight in strong)
-    reasons = [f"evidence from at least {rule.families} of {len(strong)} families: 10^{together:.1f} to 1 ({named})"]
+    known = families_in(each.weights)
+    reasons = [f"evidence from at least {rule.families} of {known} families: 10^{together:.1f} to 1 ({named})"]
     reasons += [fact for item in subject.evidence for fact in item.result.because]
     reasons += [f"{name} holds grant {grant.grant_id} and is left out" for name, grant in each.permitted.items()]
     bystanders = len(subject.accounts) - len(each.accused) - len(each.permitted)

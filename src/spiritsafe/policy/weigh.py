@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from spiritsafe.stats.result import Evidence
 
 
+JOINTLY = "jointly"
+"""In the place of a family: evidence against "fewer than two families speak against the subject", combined by the
+detectors themselves before it was ranked, and so stronger than what is left of single e-values when they are averaged.
+"""
+
+
 def by_family(evidence: Sequence[Evidence]) -> dict[str, float]:
     """log10 of one e-value a family: the average of its detectors', valid whatever their dependence."""
     found: dict[str, list[float]] = defaultdict(list)
@@ -23,6 +29,14 @@ def by_family(evidence: Sequence[Evidence]) -> dict[str, float]:
 
 def from_families(weights: Mapping[str, float], families: int) -> float:
     """log10 of an e-value against "fewer than ``families`` families speak against the subject": drop the largest
-    ``families`` - 1 and average the rest. Fewer families than that prove nothing: 0.
+    ``families`` - 1 and average the rest. Fewer families than that prove nothing: 0. Against fewer than two,
+    ``JOINTLY`` stands in place of all that where there is any.
     """
-    return partial_conjunction(list(weights.values()), families)
+    if families == 2 and JOINTLY in weights:
+        return weights[JOINTLY]
+    return partial_conjunction([weight for family, weight in weights.items() if family != JOINTLY], families)
+
+
+def families_in(weights: Mapping[str, float]) -> int:
+    """How many families say anything."""
+    return len(weights) - (JOINTLY in weights)
