@@ -6,7 +6,8 @@ builds two honest logs with traffic.py, without rings and with translators. The 
 second come harvesters, each alone: nothing shared, no plan with others. ``HABITS`` says how honest kinds draw their
 answers (the simulator does not), ``WAYS`` how harvesters do. Everything is watched against the reference and decided
 by the shipped policy, one way of harvesting at a time. For each way and for each honest kind it prints the share with
-every decision, with 95% Wilson intervals, and the evidence (log10 e) of the account in the middle, by family.
+each decision or a stricter one, the last with its 95% Wilson interval, and the evidence (log10 e) of the account in
+the middle, from two families and by family.
 """
 
 from __future__ import annotations
@@ -99,7 +100,6 @@ def main() -> None:
     parser.add_argument("--amounts", type=int, nargs="+", default=[1000, 5000])
     parser.add_argument("--seed", type=int, default=31)
     given = parser.parse_args()
-    sys.path.insert(0, str(given.traffic))
     simulator = module(given.traffic / "traffic.py")
     with tempfile.TemporaryDirectory() as folder:
         work = given.work or Path(folder)
@@ -230,7 +230,7 @@ def table(found: dict[str, Finding], truth: dict[str, str], ways: dict[str, str]
     for name, way in ways.items():
         groups[way].append(name)
     lines = [
-        "| | accounts | flagged | notified | observed | 95% | two families | asked | phrased | when | drawn |",
+        "| | accounts | flagged | observed | notified | 95% | two families | asked | phrased | when | drawn |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     decided: dict[str, str] = {}
@@ -262,7 +262,7 @@ def _decisions(findings: list[Finding]) -> dict[str, str]:
 def _line(title: str, names: list[str], steps: dict[str, str], found: dict[str, Finding]) -> str:
     counts = Counter(STEPS.index(steps[name]) for name in names if name in steps)
     n = len(names)
-    at_least = [sum(count for step, count in counts.items() if step >= least) for least in (3, 1, 0)]
+    at_least = [sum(count for step, count in counts.items() if step >= least) for least in (3, 0, 1)]
     low, high = wilson(at_least[2], n)
     weights = [by_family(found[name].evidence) for name in names if name in found]
     two = np.median([from_families(weight, 2) for weight in weights]) if weights else 0.0

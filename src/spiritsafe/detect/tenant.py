@@ -50,7 +50,7 @@ class TenantState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tenant:
-    """What is known of one account in its current period. At most about 50 KiB, whatever it sends.
+    """What is known of one account in its current period. At most 64 KiB, whatever it sends.
 
     ``best`` is, for each detector, the highest statistic at any checkpoint so far, with its effect and n; it only
     rises. ``shared`` are the (kind, digest) pairs it used, the first ``MOST_VALUES`` of them.
