@@ -46,10 +46,12 @@ def stars(rows: NDArray[np.float32], width: FloatArray, guard: float, level: flo
         return Stars(log10_p, size, size[:0], size[:0])
     root = np.sqrt(np.maximum(width - 3.0, 0.0)).astype(np.float32)
     said = (rows != 0).any(axis=1)
+    # What is less near than this has no tail below 1 at any k (``_berk_jones``).
+    least = guard * float(stats.norm.isf(min((most + 1) / 2.0 / max(int(said.sum()) - 1, 1), 1.0))) - 1e-3
     left, right = [], []
     for start in range(0, n, _BLOCK):
         at = np.arange(start, min(start + _BLOCK, n))
-        near, z = _nearest(rows, root, at, most)
+        near, z = _nearest(rows, root, at, most, least)
         best, picked = _berk_jones(z / guard, int(said.sum()))
         log10_p[at] = np.minimum(0.0, best + math.log10(max(int(said.sum()), 1)))
         size[at] = picked
@@ -62,17 +64,25 @@ def stars(rows: NDArray[np.float32], width: FloatArray, guard: float, level: flo
 
 
 def _nearest(
-    rows: NDArray[np.float32], root: NDArray[np.float32], at: IntArray, most: int
+    rows: NDArray[np.float32], root: NDArray[np.float32], at: IntArray, most: int, least: float
 ) -> tuple[IntArray, FloatArray]:
-    """For each row of ``at``, the ``most`` others with the highest z, the highest first."""
-    z = rows[at] @ rows.T
-    np.arctanh(np.clip(z, -0.9999, 0.9999, out=z), out=z)
-    z *= np.minimum(root[at, None], root[None, :])
-    z[np.arange(len(at)), at] = -np.inf
-    near = np.argpartition(-z, most - 1, axis=1)[:, :most]
-    order = np.argsort(-np.take_along_axis(z, near, axis=1), axis=1, kind="stable")
-    near = np.take_along_axis(near, order, axis=1)
-    return near.astype(np.int64), np.take_along_axis(z, near, axis=1).astype(np.float64)
+    """For each row of ``at``, the ``most`` others with the highest z above ``least``, the highest first; where there
+    are fewer, z is minus infinity.
+    """
+    r = rows[at] @ rows.T
+    r[np.arange(len(at)), at] = -np.inf
+    # The other's width can only make z smaller, so few pairs have to be looked at.
+    low = np.tanh(least / np.maximum(root[at], 1e-6)) if least > 0.0 else np.full(len(at), -1.0)
+    one, other = np.nonzero(r > low[:, None])
+    z = np.arctanh(np.clip(r[one, other], -0.9999, 0.9999)) * np.minimum(root[at[one]], root[other])
+    order = np.lexsort((-z, one))
+    one, other, z = one[order], other[order], z[order]
+    place = np.arange(len(one)) - np.searchsorted(one, one)
+    kept = place < most
+    near = np.zeros((len(at), most), dtype=np.int64)
+    found = np.full((len(at), most), -np.inf)
+    near[one[kept], place[kept]], found[one[kept], place[kept]] = other[kept], z[kept]
+    return near, found
 
 
 def _berk_jones(z: FloatArray, n: int) -> tuple[FloatArray, IntArray]:
