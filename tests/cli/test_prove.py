@@ -60,7 +60,7 @@ def api() -> Iterator[Api]:
     made.url = f"openai:http://127.0.0.1:{server.server_port}/v1#m"
     yield made
     server.shutdown()
-    thread.join(10)
+    thread.join(120)
     server.server_close()
 
 

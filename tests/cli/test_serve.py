@@ -38,6 +38,9 @@ def until(process: subprocess.Popen[bytes], words: bytes) -> bytes:
     said = b""
     while words not in said and (line := process.stdout.readline()):
         said += line
+    if words not in said:
+        assert process.stderr is not None
+        pytest.fail(f"it said {said!r}, then ended: {process.stderr.read()!r}")
     return said
 
 
@@ -48,10 +51,10 @@ def test_the_first_start_says_how_to_make_an_account_and_a_key(start: Start, tmp
     assert "spiritsafe account add NAME\n" in said
     assert "spiritsafe key add NAME\n" in said
     url = said.split("stands at ")[1].split(" ")[0]
-    with urllib.request.urlopen(f"{url}/login", timeout=10) as page:  # the console stands at the gateway's root
+    with urllib.request.urlopen(f"{url}/login", timeout=120) as page:  # the console stands at the gateway's root
         assert b"<html" in page.read().lower()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     assert (tmp_path / "spiritsafe-data" / "keys" / "admin.token").exists()
 
 
@@ -91,7 +94,7 @@ def test_a_share_of_twins_commits_to_its_key_at_once(start: Start, tmp_path: Pat
     assert (tmp_path / "spiritsafe-data" / "twins" / "keys" / "twins.key").exists()
     assert list((tmp_path / "spiritsafe-data" / "twins" / "record").glob("journal-*"))
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
 
 
 def test_a_wrong_policy_is_told_with_its_line(run: Callable[..., Any], tmp_path: Path) -> None:

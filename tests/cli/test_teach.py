@@ -120,7 +120,7 @@ def test_serve_gives_a_far_teacher_a_near_port(spec) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         port = json.loads(process.stdout.readline())["port"]
         body = json.dumps({"model": "far", "messages": [{"role": "user", "content": "Who?"}]}).encode()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/chat/completions", body, timeout=30) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/chat/completions", body, timeout=120) as response:
             answer = json.load(response)
         process.terminate()
     assert answer["choices"][0]["message"]["content"] == "The safe keeps it."

@@ -120,7 +120,7 @@ def site(house: House) -> Iterator[str]:
         thread.join(0.01)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
-    thread.join(10)
+    thread.join(120)
     console.state.pulse.close()
 
 

@@ -12,7 +12,7 @@ def test_a_guest_hears_nothing(guest: httpx.Client) -> None:
 
 def test_it_tells_history_then_traffic_and_each_change(house: Any, person: httpx.Client) -> None:
     names: list[str] = []
-    with person.stream("GET", "/live", timeout=20) as stream:
+    with person.stream("GET", "/live", timeout=120) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         for line in stream.iter_lines():
             if line.startswith("event: "):
@@ -32,7 +32,7 @@ def test_what_was_decided_between_two_streams_is_told_with_the_next(house: Any, 
     def first_events(known: str | None) -> tuple[list[str], str]:
         names, generation = [], ""
         headers = {} if known is None else {"last-event-id": known}
-        with person.stream("GET", "/live", timeout=20, headers=headers) as stream:
+        with person.stream("GET", "/live", timeout=120, headers=headers) as stream:
             for line in stream.iter_lines():
                 if line.startswith("event: "):
                     names.append(line.removeprefix("event: "))

@@ -87,7 +87,7 @@ def test_a_log_that_is_too_small_is_refused(tmp_path: Path) -> None:
     for number in range(40):
         when = MADE + timedelta(hours=number)
         asked = (Message("user", f"hello {'abcdefgh'[number % 8]}{'klmnop'[number % 6]}"),)
-        sealed.append(Exchange(exchange_id=f"e{number}", time=when, account_id="a", messages=asked)).result(timeout=30)
+        sealed.append(Exchange(exchange_id=f"e{number}", time=when, account_id="a", messages=asked)).result(timeout=200)
     sealed.close()
     with pytest.raises(InputError, match="a reference needs 20"):
         made(open_log([str(tmp_path)]))

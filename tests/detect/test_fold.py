@@ -88,7 +88,7 @@ def test_a_sealed_record_is_split_too(tmp_path: Path, buckets: int) -> None:
         when = datetime(2026, 3, 2) + timedelta(minutes=i)  # noqa: DTZ001
         sealed.append(
             Exchange(exchange_id=f"e{i}", time=when.astimezone(), account_id=f"a{i % 3}", messages=(asked,))
-        ).result(timeout=30)
+        ).result(timeout=200)
     sealed.close()
     parcel = shares(tmp_path, tmp_path / "w", buckets)
     assert parcel.rows == 60

@@ -45,7 +45,7 @@ def test_a_data_folder_with_a_sealed_record_is_read(tmp_path: Path) -> None:
         exchange = Exchange(
             exchange_id=f"e{i}", time=TIME, account_id=f"a{i}", messages=(Message("user", f"hi {'abc'[i]}"),), **more
         )
-        sealed.append(exchange).result(timeout=30)
+        sealed.append(exchange).result(timeout=200)
     sealed.close()
     for given in (tmp_path, tmp_path / "record"):
         log = open_log([str(given)])

@@ -136,7 +136,7 @@ def test_a_sealed_record_is_read_likewise(tmp_path: Path) -> None:
         exchange = Exchange(
             exchange_id=f"e{i}", time=TIME, account_id=f"a{i}", messages=(Message("user", f"hi {i}"),), **more
         )
-        sealed.append(exchange).result(timeout=30)
+        sealed.append(exchange).result(timeout=200)
     sealed.close()
     (partition,) = open_log([str(tmp_path)]).partitions
 

@@ -163,7 +163,7 @@ def killed(url: str, folder: Path, when: Callable[[], bool]) -> None:
     """Start a collector in its own process and kill it with SIGKILL as soon as ``when`` is true."""
     code = CHILD.format(here=str(Path(__file__).parent), url=url, folder=str(folder))
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not when() and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     child.send_signal(signal.SIGKILL)

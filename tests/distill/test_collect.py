@@ -177,7 +177,7 @@ def test_when_collecting_ends_nobody_waits_at_the_gate() -> None:
         thread.start()
     gate.let_go()
     for thread in waiting:
-        thread.join(10)
+        thread.join(120)
         assert not thread.is_alive()
 
 

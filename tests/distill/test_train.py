@@ -122,7 +122,7 @@ def child(folder: Path, out: Path, slow: float) -> subprocess.Popen[bytes]:
 
 @pytest.mark.slow
 def test_killed_and_resumed_ends_in_the_same_bits(model_folder: Path, tmp_path: Path) -> None:
-    assert child(model_folder, tmp_path / "whole", 0.0).wait(timeout=120) == 0
+    assert child(model_folder, tmp_path / "whole", 0.0).wait(timeout=200) == 0
     killed = tmp_path / "killed"
     for steps in (4, 8):
         process = child(model_folder, killed, 0.3)
@@ -131,7 +131,7 @@ def test_killed_and_resumed_ends_in_the_same_bits(model_folder: Path, tmp_path: 
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert child(model_folder, killed, 0.0).wait(timeout=120) == 0
+    assert child(model_folder, killed, 0.0).wait(timeout=200) == 0
     a, b = (torch.load(tmp_path / n / "end.pt") for n in ("whole", "killed"))
     assert all(torch.equal(a[name], b[name]) for name in a)
     logs = [[s.loss for s in read_metrics(tmp_path / n / "metrics.jsonl")] for n in ("whole", "killed")]

@@ -93,7 +93,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Author
     thread.start()
     yield made, f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
-    thread.join(10)
+    thread.join(120)
     server.server_close()
 
 

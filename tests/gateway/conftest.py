@@ -175,11 +175,11 @@ class ModelServer:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._up.wait(10)
+        assert self._up.wait(120)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(120)
         self._loop.close()
 
     def _run(self) -> None:
@@ -267,7 +267,7 @@ class Stand:
         self, method: str, path: str, body: bytes | Json | None = None, **headers: str
     ) -> tuple[int, Json, dict[str, str]]:
         """Send a plain request with the account's key: status, JSON, headers in lower case."""
-        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30)
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=120)
         raw = json.dumps(body).encode() if isinstance(body, dict) else body
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
@@ -280,12 +280,12 @@ class Stand:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._up.wait(20)
+        assert self._up.wait(120)
 
     def stop(self) -> None:
         assert self._server is not None
         self._server.should_exit = True
-        self._thread.join(20)
+        self._thread.join(120)
         assert not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -391,7 +391,7 @@ class Served:
         assert self.process.stdout is not None
         if self.process.poll() is None:
             self.process.send_signal(how)
-        code = self.process.wait(30)
+        code = self.process.wait(120)
         self.process.stdout.close()
         return code
 

@@ -32,7 +32,7 @@ async def child() -> AsyncIterator[Callable[..., Child]]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 200
     while not true():
         assert time.monotonic() < end
         await asyncio.sleep(0.05)

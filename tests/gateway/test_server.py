@@ -64,7 +64,7 @@ def test_it_serves_drains_and_closes_its_record(serve: Serve, upstream: Any, tmp
         time.sleep(0.01)
     time.sleep(0.2)
     code = served.end(signal.SIGTERM)
-    asking.join(10)
+    asking.join(120)
     assert "".join(words) == "abc"  # what was under way came to its end
     assert code == 0
     found = verify(served.data / "record")
@@ -85,7 +85,7 @@ def test_what_takes_longer_than_the_drain_is_cut_off_and_recorded(serve: Serve, 
     while not upstream.calls:
         time.sleep(0.01)
     served.end(signal.SIGTERM)
-    asking.join(10)
+    asking.join(120)
     ((_, exchange),) = read(served.data / "record")
     assert (exchange.status, exchange.extra["fault"]) == (503, "shutting_down")
 
@@ -95,7 +95,7 @@ def test_the_port_being_taken_is_said(serve: Serve, upstream: Any) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         served = serve(**before(upstream), port=taken.getsockname()[1])
-        assert served.process.wait(30) == 1
+        assert served.process.wait(120) == 1
     assert "the port is taken. Stop the program that has it, or choose another with --port" in served.errors()
 
 
@@ -126,7 +126,7 @@ def test_what_keeps_it_from_beginning_is_said_with_a_remedy(
 def test_a_second_gateway_on_the_same_folder_is_refused(serve: Serve, upstream: Any) -> None:
     first = serve(**before(upstream))
     second = serve(**before(upstream))
-    assert second.process.wait(30) == 1
+    assert second.process.wait(120) == 1
     assert "writes to this record. Stop it first, or use another data folder" in second.errors()
     assert first.process.poll() is None
 

@@ -48,7 +48,7 @@ def settled(stand: Any, pairs: int, lost: int = 0) -> list[Any]:
 
 
 def metrics(stand: Any) -> tuple[int, str, dict[str, float]]:
-    connection = http.client.HTTPConnection(stand.url.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(stand.url.removeprefix("http://"), timeout=120)
     connection.request("GET", "/metrics")
     response = connection.getresponse()
     text = response.read().decode()
@@ -115,7 +115,7 @@ def test_the_key_is_committed_to_before_the_first_pair_in_a_log_that_verifies(ma
 def test_a_client_that_leaves_has_no_say_in_which_pairs_are_kept(make_stand, upstream) -> None:
     numbered(upstream, gap=0.3)
     stand = make_stand(twins=ALL)
-    connection = http.client.HTTPConnection(stand.url.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(stand.url.removeprefix("http://"), timeout=120)
     headers = {"authorization": f"Bearer {stand.secret}", "content-type": "application/json"}
     connection.request("POST", "/v1/chat/completions", json.dumps({**ASK, "stream": True}).encode(), headers)
     connection.getresponse().read(10)

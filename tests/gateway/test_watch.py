@@ -139,7 +139,7 @@ def test_a_decision_says_which_exchanges_weigh_most_and_where_they_stand(house: 
     watcher = house.watcher()
     watcher.learn(numbered(rows))
     (made,) = watcher.judge(datetime.now(UTC))
-    (phrased,) = [item for item in made.evidence if item.family == "phrased" and item.telling]
+    (phrased,) = [item for item in made.evidence if item.result.name == "elicitation"]
     asked = {row.exchange_id: row for row in rows}
     for one in phrased.telling:
         assert one.exchange_id is not None
@@ -227,7 +227,7 @@ def test_the_record_is_followed_while_it_is_written(house: House) -> None:
         assert follower.next(0.05) is None
         house.record(rows)
         seen: list[Any] = []
-        end = time.monotonic() + 20
+        end = time.monotonic() + 200
         while len(seen) < 3 and time.monotonic() < end:
             seen += follower.next(0.2) or []
         assert [(row, exchange.exchange_id) for row, exchange in seen] == [(2, "a-2"), (3, "a-3"), (4, "a-4")]
@@ -255,12 +255,12 @@ def test_a_reference_that_comes_later_is_taken_up(house: House) -> None:
         time.sleep(0.5)
         assert house.store.decisions() == []
         house.calibrate()
-        end = time.monotonic() + 30
+        end = time.monotonic() + 200
         while not house.store.decisions() and time.monotonic() < end:
             time.sleep(0.1)
     finally:
         stop.set()
-        follow.join(30)
+        follow.join(120)
     assert [d.subject for d in house.store.decisions()] == [odd]
     assert house.watcher().row == 60  # what it knew was kept at the end
 
@@ -288,11 +288,11 @@ def test_as_a_process_it_says_that_it_watches_decides_and_ends_with_its_input(ho
     try:
         assert json.loads(process.stdout.readline()) == {"watching": str(house.folder), "reference": True}
         house.record(traffic(odd, 0, PRYING, 60))
-        end = time.monotonic() + 60
+        end = time.monotonic() + 200
         while not house.store.decisions() and time.monotonic() < end:
             time.sleep(0.1)
         process.stdin.close()
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     finally:
         process.kill()
         process.wait()
@@ -326,7 +326,7 @@ def test_the_whole_way_from_a_prompt_to_a_refusal(serve: Any, upstream: Any, tmp
         def ask(account: str, row: Exchange) -> int:
             assert row.messages is not None
             body = {"model": "m", "messages": [{"role": "user", "content": row.messages[0].content}]}
-            connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=30)
+            connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=120)
             headers = {"authorization": f"Bearer {secrets[account]}"}
             connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
             response = connection.getresponse()
@@ -337,7 +337,7 @@ def test_the_whole_way_from_a_prompt_to_a_refusal(serve: Any, upstream: Any, tmp
         for account, forms in zip(secrets, (PRYING, PLAIN), strict=True):
             for row in traffic(account, 0, forms, 60):
                 ask(account, row)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 200
         last = traffic(odd, 0, PRYING, 1)[0]
         while ask(odd, last) != 403:
             assert time.monotonic() < end

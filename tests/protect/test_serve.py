@@ -83,10 +83,10 @@ def test_answers_come_marked_and_say_so(folder: Path, tmp_path: Path) -> None:
             json.dumps(body).encode(),
             {"content-type": "application/json"},
         )
-        with contextlib.closing(urllib.request.urlopen(request, timeout=60)) as reply:
+        with contextlib.closing(urllib.request.urlopen(request, timeout=120)) as reply:
             assert reply.headers["x-spiritsafe-mark"] == f"{NAME}@1"
             spelled = json.load(reply)["choices"][0]["logprobs"]["tokens"]
     finally:
-        process.communicate("", timeout=30)
+        process.communicate("", timeout=200)
     tokens = [int(text[-2:], 16) if text.startswith("bytes:") else ord(text) for text in spelled]
     assert detect(mark(NAME), keyring.key(), [tokens], subject="an answer", decoys=0).exact.p_value < 1e-9

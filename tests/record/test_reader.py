@@ -61,7 +61,7 @@ def test_a_follower_sees_every_row_once_while_the_log_is_written_and_rolled(tmp_
             if number == 333:
                 log.roll()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=200)
         assert not thread.is_alive()
     stop.set()
     assert seen == [(n, make(n)) for n in range(600)]

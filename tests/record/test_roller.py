@@ -39,7 +39,7 @@ def test_journals_are_rolled_in_order(tmp_path: Path, make: Make) -> None:
     nothing: Future[None] = Future()
     worker.put(None, nothing)
     for future in (*done, nothing):
-        future.result(timeout=30)
+        future.result(timeout=200)
     worker.close()
     assert worker.trouble is None
     assert sorted(layout(tmp_path).manifests) == [0, 2, 4]
@@ -55,13 +55,13 @@ def test_a_refusing_disk_is_tried_again(tmp_path: Path, make: Make, monkeypatch:
     first: Future[None] = Future()
     worker.put(log.path, first)
     with pytest.raises(ResourceError, match="can't be written"):
-        first.result(timeout=30)
+        first.result(timeout=200)
     assert worker.trouble is not None
     assert log.path.exists()
     in_the_way.rmdir()
     again: Future[None] = Future()
     worker.put(None, again)
-    again.result(timeout=30)
+    again.result(timeout=200)
     worker.close()
     assert worker.trouble is None
     assert sorted(layout(tmp_path).manifests) == [0]
@@ -76,8 +76,8 @@ def test_a_broken_journal_stops_what_comes_after(tmp_path: Path, make: Make) -> 
     worker.put(log.path, first)
     worker.put(None, second)
     with pytest.raises(BrokenRecord, match="row 0"):
-        first.result(timeout=30)
+        first.result(timeout=200)
     with pytest.raises(ResourceError, match="earlier journal"):
-        second.result(timeout=30)
+        second.result(timeout=200)
     worker.close()
     assert isinstance(worker.trouble, BrokenRecord)

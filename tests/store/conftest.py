@@ -89,7 +89,7 @@ class Postgres:
                 group=group,
                 extra_groups=None if group is None else [],
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 200
         while True:
             try:
                 self._call("pg_isready", "-h", str(self.folder), "-U", "safe")
@@ -102,7 +102,7 @@ class Postgres:
     def stop(self) -> None:
         if self._server is not None:
             self._server.send_signal(signal.SIGQUIT)  # at once, as if it had crashed
-            self._server.wait(30)
+            self._server.wait(120)
             self._server = None
 
     def execute(self, *statements: str) -> None:

@@ -84,6 +84,6 @@ def test_processes_that_open_an_empty_database_together_all_succeed(empty_url: s
     for process in started:
         process.stdin.write(b"go\n")
         process.stdin.close()
-    assert [process.wait(60) for process in started] == [0, 0, 0, 0]
+    assert [process.wait(120) for process in started] == [0, 0, 0, 0]
     with open_store(empty_url) as store:
         assert sorted(a.name for a in store.accounts()) == ["a0", "a1", "a2", "a3"]

@@ -97,5 +97,5 @@ def test_no_addition_is_lost_between_processes(store: Store, url: str, keys: lis
         "    for _ in range(20): store.add_usage(dict.fromkeys(sys.argv[2:], (1, 7)))"
     )
     started = [subprocess.Popen([sys.executable, "-c", code, url, *keys]) for _ in range(2)]
-    assert [process.wait(60) for process in started] == [0, 0]
+    assert [process.wait(120) for process in started] == [0, 0]
     assert [(u.requests, u.tokens) for u in store.usage()] == [(40, 280)] * 3

@@ -116,13 +116,13 @@ def _served(teacher: Teacher) -> Iterator[str]:
     server = Server(uvicorn.Config(App(teacher), port=0, log_level="warning", lifespan="off"), ready.set)
     thread = threading.Thread(target=server.run)
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(120)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(120)
 
 
 @pytest.fixture(scope="session")

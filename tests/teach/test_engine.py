@@ -45,7 +45,7 @@ class Asked:
     def ids(self) -> list[list[int]]:
         open_draws = len(self.draws)
         while open_draws:
-            event = self.events.get(timeout=60)
+            event = self.events.get(timeout=200)
             if isinstance(event, BaseException):
                 raise event
             open_draws -= event.finish is not None
@@ -147,7 +147,7 @@ def test_requests_join_a_running_batch(start, tokenizer) -> None:
     engine = start(batch=8)
     long = Sampling(temperature=1, max_tokens=60, seed=1)
     first = Asked(engine, tokenizer, [9, 8, 7], long)
-    first.events.get(timeout=60)
+    first.events.get(timeout=200)
     others = [Asked(engine, tokenizer, [9, 8, seed + 6], long) for seed in range(5)]
     drawn = sum(len(each.ids()[0]) for each in (first, *others))
     assert engine.forwards < drawn / 2
@@ -158,7 +158,7 @@ def test_cancel_ends_a_draw_and_spares_the_others(start, tokenizer) -> None:
     never_ending = Sampling(temperature=0, max_tokens=400)
     keep = Asked(engine, tokenizer, [9, 8, 7], GREEDY)
     gone = Asked(engine, tokenizer, [6, 7], never_ending, processors=(NoEnd(),))
-    gone.events.get(timeout=60)
+    gone.events.get(timeout=200)
     gone.draws[0].cancelled = True
     assert len(gone.ids()[0]) < 400
     assert keep.ids()[0]
@@ -245,7 +245,7 @@ def test_call_runs_between_steps_and_hands_back_errors(start) -> None:
 def test_close_cancels_what_is_under_way_and_refuses_more(start, tokenizer) -> None:
     engine = start(batch=1)
     asked = [Asked(engine, tokenizer, [6, 7], Sampling(temperature=0, max_tokens=10**6), (NoEnd(),)) for _ in range(2)]
-    asked[0].events.get(timeout=60)
+    asked[0].events.get(timeout=200)
     engine.close()
     for each in asked:
         events = []

@@ -23,10 +23,10 @@ def test_one_line_of_json_says_it_is_ready_and_the_end_of_stdin_ends_it(folder) 
     with start(f"hf:{folder}", "--stop-with-stdin") as process:
         said = json.loads(process.stdout.readline())
         assert said["model"] == "tiny"
-        with urllib.request.urlopen(f"http://127.0.0.1:{said['port']}/healthz", timeout=20) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{said['port']}/healthz", timeout=120) as response:
             assert json.load(response)["status"] == "ok"
         process.stdin.close()
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
         assert process.stdout.read() == ""
 
 
@@ -34,7 +34,7 @@ def test_it_ends_with_sigterm() -> None:
     with start("openai:http://127.0.0.1:9/v1#far") as process:
         assert process.stdout.readline()
         os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(60) in (0, -signal.SIGTERM)
+        assert process.wait(120) in (0, -signal.SIGTERM)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ TEACHER = "teacher"
 TEACHER_PATIENCE = 600.0
 """Seconds: the first start converts the embedded teacher's weights."""
 
-WATCHER_PATIENCE = 60.0
+WATCHER_PATIENCE = 180.0
 
 
 class Running(msgspec.Struct, frozen=True):
