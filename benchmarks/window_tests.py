@@ -7,9 +7,10 @@ peers and thresholds of the papers' own come from it, windows from the other hal
 embedding (the papers' own encoders would have to be downloaded).
 
 Each test's threshold is set so that 1% of all benign windows are flagged. ``mmd, own null`` is the paper's: a threshold
-from windows of mixed benign traffic; its false positives by kind are what it comes to. ``spiritsafe`` is the product:
-each window an account, a reference of benign windows, the mean e-value of the families. ``by kind``: compared
-with the nearest kind of tenant and its own windows, our repair of the null; ``strays`` is not in the product.
+from windows of mixed benign traffic; its false positives by kind are what it comes to. ``null by kind``: compared with
+the nearest kind of tenant and its own windows, our repair of it. ``spiritsafe`` is the product, all by its own code:
+each window an account, a reference of benign windows, its detectors' ranks in it added by family; under it each
+detector of prompts alone, by its own statistic. When and how the windows were drawn is the same for all.
 
 Prompts: ``--prompts`` (not part of the repository), one NAME.jsonl.gz a pool.
 """
@@ -21,7 +22,7 @@ import gzip
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,9 +34,9 @@ from parts import window_peers
 from spiritsafe.detect.calibrate import reference_of_frame
 from spiritsafe.detect.features import from_frame
 from spiritsafe.detect.online import Watch
-from spiritsafe.policy.weigh import by_family
+from spiritsafe.detect.types import UNKNOWN
 from spiritsafe.record.sketch import sketch_texts
-from spiritsafe.stats.evalues import average
+from spiritsafe.stats.result import Evidence
 
 KINDS = {
     "persons": ("nq_open", "query_wellformedness", "hh_rlhf_human_turns"),
@@ -56,6 +57,18 @@ BESIDE = ("persons", "assistant", "banking")
 FRACTIONS = (0.05, 0.10, 0.25, 0.50, 1.00)
 LEVEL = 0.01
 HISTORY = 600
+
+
+def loudness(evidence: Sequence[Evidence], family: str) -> float:
+    """How loud the detectors of a family are together, as ``detect.joint`` adds them."""
+    return float(sum(item.result.p_value**-0.5 - 1.0 for item in evidence if item.family == family))
+
+
+COMBINED: dict[str, Callable[[Sequence[Evidence]], float]] = {
+    "spiritsafe: asked": lambda evidence: loudness(evidence, "asked"),
+    "spiritsafe: phrased": lambda evidence: loudness(evidence, "phrased"),
+    "spiritsafe: either": lambda evidence: max(loudness(evidence, "asked"), loudness(evidence, "phrased")),
+}
 
 
 @dataclass(frozen=True)
@@ -116,7 +129,7 @@ def harvesting(pools: Pools, each: int, size: int, rng: np.random.Generator) -> 
 
 
 def product(pools: Pools, known: Windows, windows: Sequence[Windows]) -> dict[str, list[np.ndarray]]:
-    """The product's mean e-value over families, and each detector's, for every window (log10)."""
+    """What the product makes of every window: by family, and by detector."""
     reference = reference_of_frame(_log(pools, known, "past"), made=datetime.now(UTC), source="history")
     found: dict[str, list[np.ndarray]] = {}
     for held in windows:
@@ -125,12 +138,13 @@ def product(pools: Pools, known: Windows, windows: Sequence[Windows]) -> dict[st
         evaluation = watch.evaluate(notable=float("-inf"))
         by_name = {f.subject: f.evidence for f in evaluation.findings if f.subject_kind == "account"}
         each = [by_name.get(f"now-{number}", ()) for number in range(len(held.at))]
-        found.setdefault("spiritsafe", []).append(
-            np.array([average(list(by_family(e).values())) if e else -1.0 for e in each])
-        )
-        for place, detector in enumerate(watch.detectors):
-            worth = np.array([-e[place].result.p_value if e else -1.0 for e in each])
-            found.setdefault(f"  {detector.name} alone", []).append(worth)
+        for name, take in COMBINED.items():
+            found.setdefault(name, []).append(np.array([take(e) if e else -1.0 for e in each]))
+        for detector in watch.detectors:
+            if detector.sees == "prompts":
+                told = [{item.result.name: item.result.statistic for item in e} for e in each]
+                worth = np.array([by.get(detector.name, UNKNOWN) for by in told])
+                found.setdefault(f"  {detector.name} alone", []).append(worth)
     return found
 
 
@@ -151,9 +165,8 @@ def _log(pools: Pools, windows: Windows, name: str) -> pl.DataFrame:
 
 def kind_of(pools: Pools, rows: np.ndarray, size: int, rng: np.random.Generator) -> window_peers.Kind:
     """A kind of tenant as the past showed it."""
-    history, held_out = np.array_split(rng.permutation(rows)[:6000], 2)
     windows = [pools.points[tenant(rows, size, rng)] for _ in range(80)]
-    return window_peers.Kind(pools.points[history], pools.points[held_out], windows)
+    return window_peers.Kind(pools.points[rng.permutation(rows)[:3000]], windows)
 
 
 def scores(
@@ -166,17 +179,14 @@ def scores(
     kinds = [kind_of(pools, rows, size, rng) for rows in pools.past.values()]
     everything = np.concatenate([kind.history[:900] for kind in kinds])
     repaired = window_peers.by_kind(kinds, lambda kind: window_peers.mmd(kind.history[:300]))
-    strays = window_peers.by_kind(kinds, window_peers.strays)
     tests = {
         "mmd (2606.05725)": window_peers.mmd(history),
         "mmd, null by kind": repaired,
         "prada": window_peers.prada(history),
         "seat": window_peers.seat(history),
         "mahalanobis": window_peers.mahalanobis(everything),
-        "strays by kind": strays,
-        "strays or mmd by kind": lambda window: max(strays(window), repaired(window)),
     }
-    found = product(pools, benign(pools.past, 6 * each, size, rng), (quiet, loud))
+    found = product(pools, benign(pools.past, 10 * each, size, rng), (quiet, loud))
     for name, test in tests.items():
         found[name] = [np.array([test(pools.points[rows]) for rows in w.at]) for w in (quiet, loud)]
     null = benign({"mixed": np.concatenate(list(pools.past.values()))}, 200, size, rng)

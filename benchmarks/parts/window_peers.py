@@ -34,10 +34,9 @@ def mmd(benign: Array) -> Statistic:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of benign tenant: queries of the past in two halves, and windows of its past tenants."""
+    """One kind of benign tenant: queries of the past, and windows of its past tenants."""
 
     history: Array
-    held_out: Array
     windows: Sequence[Array]
 
 
@@ -100,26 +99,6 @@ def mahalanobis(benign: Array) -> Statistic:
         return float((((window - middle) @ factor) ** 2).sum(axis=1).mean())
 
     return statistic
-
-
-def strays(kind: Kind) -> Statistic:
-    """Not published, a candidate of ours: how many queries stray from what a kind of tenant asks.
-
-    A query's distance to the fifth nearest of the kind's history is ranked among those of queries held out; log of the
-    mean over the window of the bets 1 / (p H) on these ranks.
-    """
-    known = np.sort(_fifth(kind.held_out, kind.history))
-    n, harmonic = len(known), float(np.sum(1.0 / np.arange(1, len(known) + 2)))
-
-    def statistic(window: Array) -> float:
-        rank = 1 + n - np.searchsorted(known, _fifth(window, kind.history))
-        return float(np.log(((n + 1) / rank).mean() / harmonic))
-
-    return statistic
-
-
-def _fifth(queries: Array, benign: Array) -> Array:
-    return 1.0 - np.partition(queries @ benign.T, -5, axis=1)[:, -5]
 
 
 def _median(points: Array) -> float:

@@ -19,6 +19,7 @@ from spiritsafe.detect.account.pivot import Pivot
 from spiritsafe.detect.account.population import Population
 from spiritsafe.detect.account.rhythm import Rhythm
 from spiritsafe.detect.account.strays import Strays
+from spiritsafe.detect.account.templates import Templates
 from spiritsafe.detect.account.volume import Volume
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ ACCOUNT_DETECTORS: tuple[AccountDetector, ...] = (
     Strays(),
     Capability(),
     Elicitation(),
+    Templates(),
     Volume(),
     Rhythm(),
     Evenness(),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spiritsafe.detect.account import standing
 from spiritsafe.detect.account.sorts import model, sorts_of
+from spiritsafe.detect.account.standing import Standing
 from spiritsafe.detect.account.sums import Sums
 from spiritsafe.detect.types import UNKNOWN, Measured
 
@@ -23,8 +23,8 @@ _FLOOR = 0.3
 
 class Capability:
     """The share of prompts of one sort that shows a skill (word problems, contest mathematics, writing code, deduction,
-    tool calls...), in standard deviations above that of the twenty peers whose traffic resembles this one most; the
-    skill that stands out most. Less what those peers themselves come to among their own.
+    tool calls...), in standard deviations above that of the peers whose traffic resembles this one most; the skill that
+    stands out most. And that against what those peers themselves come to among their own.
 
     Peers and not the population: a tutor asks for mathematics as other tutors do.
     """
@@ -54,12 +54,13 @@ class Capability:
 
     def measure(self, windows: Rows, peers: Peers, left_out: Sequence[IntArray]) -> Measured:
         """Effect: by how much the share of that skill is above that of the peers. Unknown with too few of them."""
-        held = standing.held(windows, peers, left_out)
-        found, place = _most(held.deviations)
-        usual, _ = _most(standing.among_peers(peers).deviations)
-        statistic = np.where(held.near.enough(), standing.above(found, usual, held.near, _FLOOR), UNKNOWN)
-        skills = held.excess[:, model().skill]
-        return Measured(statistic, skills[np.arange(len(skills)), place], held.n.astype(np.int64))
+        stands = Standing.of(windows, peers.rows, left_out)
+        excess, deviations, usual = stands.deviations()
+        found, place = _most(deviations)
+        statistic = stands.above(found, _most(usual)[0], _FLOOR)
+        effect = excess[:, model().skill][np.arange(len(excess)), place]
+        n = stands.windows.n.astype(np.int64)
+        return Measured(np.where(stands.near.enough(), statistic, UNKNOWN), effect, n)
 
     def words(self, effect: float, n: int) -> str:
         """What was seen, as a fact that a person can check."""

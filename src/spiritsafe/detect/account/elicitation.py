@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import sparse
 
-from spiritsafe.detect.account.shares import share_at_least
+from spiritsafe.detect.account import sorts
+from spiritsafe.detect.account.sorts import sorts_of
+from spiritsafe.detect.account.standing import Counted, Standing
 from spiritsafe.detect.account.sums import Sums
 from spiritsafe.detect.types import Measured
 from spiritsafe.errors import InputError
@@ -25,33 +27,36 @@ if TYPE_CHECKING:
     from spiritsafe.record.sketch import Counts, Part, SketchColumns
 
 WEIGHTS = Path(__file__).parent / "data" / "elicitation.npz"
+_LEAST = 0.02
 
 
 class Elicitation:
     """A linear model over hashed word n-grams gives each prompt a chance of being worded so; their mean is the share.
 
-    Only what users send is read: a system prompt is never scored, however often its sentence comes with
-    an exchange. The statistic is the lower end of Wilson's interval for the share, so few prompts say little.
+    Only what users send is read: a system prompt is never scored, however often its sentence comes with an exchange.
+    The statistic is by how many deviations that share is above that of the peers that ask for the same sorts of things
+    (evaluations are worded like this too), a window's own noise among them, so that few prompts say little. Without
+    peers it stands for itself.
     """
 
     name = "elicitation"
-    version = 1
+    version = 2
     sees: Literal["prompts"] = "prompts"
     family: Family = "phrased"
-    null = "this account words its prompts as honest tenants do"
-    parts: frozenset[Part] = frozenset({"ngrams"})
-    needs_peers = False
+    null = "this account words its prompts as honest tenants do that ask for the same sorts of things"
+    parts: frozenset[Part] = frozenset({"ngrams", "embedding"})
+    needs_peers = True
     by_kind = False
     every_prompt = False
     clears = "a product that needs reasoning, grades or records in its answers would clear it"
 
     def features(self, sketches: SketchColumns) -> Rows:
-        """The chance of each text [n, 1], in [0, 1]."""
-        return chances(sketches).astype(np.float32)[:, None]
+        """The chance of each text, in [0, 1], and its sorts [n, 1 + sorts]."""
+        return np.concatenate([chances(sketches).astype(np.float32)[:, None], sorts_of(sketches)], axis=1)
 
     def tracker(self) -> Tracker:
         """A tracker that has seen nothing."""
-        return Sums(1)
+        return Sums(1 + len(sorts.model().names))
 
     def from_state(self, state: bytes) -> Tracker:
         """The tracker whose ``state`` this was."""
@@ -59,9 +64,10 @@ class Elicitation:
 
     def measure(self, windows: Rows, peers: Peers, left_out: Sequence[IntArray]) -> Measured:
         """Effect: the share of prompts worded so."""
-        n = np.maximum(windows[:, 0].astype(np.float64), 1.0)
-        share = np.clip(windows[:, 1] / n, 0.0, 1.0)
-        return Measured(share_at_least(share * n, n), share, n.astype(np.int64))
+        mine, theirs = Counted.of(windows), Counted.of(peers.rows)
+        stands = Standing.of(mine.sums, theirs.sums, left_out)
+        statistic = stands.share_above(mine.share, theirs.share[stands.kept], _LEAST)
+        return Measured(statistic, mine.share, stands.windows.n.astype(np.int64))
 
     def words(self, effect: float, n: int) -> str:
         """What was seen, as a fact that a person can check."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spiritsafe.detect.account import standing
 from spiritsafe.detect.account.sorts import model, sorts_of
+from spiritsafe.detect.account.standing import Standing
 from spiritsafe.detect.account.sums import Sums
 from spiritsafe.detect.types import UNKNOWN, Measured
 
@@ -23,8 +23,8 @@ _SORTS = 3
 
 
 class Strays:
-    """The three sorts of prompts that stand out most above the twenty peers whose traffic resembles this one: the root
-    of the sum of their squared deviations, less what those peers themselves come to among their own.
+    """The three sorts of prompts that stand out most above the peers whose traffic resembles this one: the root of
+    the sum of their squared deviations, against what those peers themselves come to among their own.
 
     A harvest that is a twentieth of what an account asks moves its mean by next to nothing, but some sort of prompt
     that its kind never asks for shows at once.
@@ -55,11 +55,12 @@ class Strays:
 
     def measure(self, windows: Rows, peers: Peers, left_out: Sequence[IntArray]) -> Measured:
         """Effect: the share of prompts beyond what the peers ask for, over all sorts. Unknown with too few peers."""
-        held = standing.held(windows, peers, left_out)
-        usual = _straying(standing.among_peers(peers).deviations)
-        stands = standing.above(_straying(held.deviations), usual, held.near, _FLOOR)
-        beyond = np.maximum(held.excess, 0.0).sum(axis=1)
-        return Measured(np.where(held.near.enough(), stands, UNKNOWN), beyond, held.n.astype(np.int64))
+        stands = Standing.of(windows, peers.rows, left_out)
+        excess, deviations, usual = stands.deviations()
+        statistic = stands.above(_straying(deviations), _straying(usual), _FLOOR)
+        beyond = np.maximum(excess, 0.0).sum(axis=1)
+        n = stands.windows.n.astype(np.int64)
+        return Measured(np.where(stands.near.enough(), statistic, UNKNOWN), beyond, n)
 
     def words(self, effect: float, n: int) -> str:
         """What was seen, as a fact that a person can check."""
