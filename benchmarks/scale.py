@@ -2,7 +2,7 @@
 
 For each of ``--millions`` it makes a log with ``../shared/traffic/traffic.py`` (or takes one that is there), of which
 half is a ring of stealth 1 that harvests gsm8k_train, and scans it in a process of its own. ``18`` is
-``--accounts 45000 --rings big:24000:gsm8k_train:0.8:1``; making it takes 12 GiB. ``--engine ray`` measures Ray beside
+``--accounts 45000 --rings big:24000:gsm8k_train:0.8:1``; making it takes 10 GB. ``--engine ray`` measures Ray beside
 it and compares the answers. ``--days`` cuts the smallest log into days and scans them as they would come, with the
 partial results kept: what a further day costs.
 """
@@ -26,6 +26,7 @@ import polars as pl
 from parts import running
 
 TRAFFIC = Path(__file__).resolve().parents[2] / "shared" / "traffic" / "traffic.py"
+LEAN = Path(__file__).resolve().parent / "parts" / "lean.py"
 SCAN = "from spiritsafe.cli import main; main()"
 TICK = 0.2
 
@@ -45,8 +46,9 @@ def made(folder: Path, millions: float, seed: int) -> Path:
     here = folder / f"scale-{millions:g}"
     if not (here / "traffic.parquet").exists():
         accounts, ring = round(2500 * millions), round(1333.3 * millions)
-        command = [sys.executable, str(TRAFFIC), "--out", str(here), "--seed", str(seed), "--accounts", str(accounts)]
-        subprocess.run([*command, "--rings", f"big:{ring}:gsm8k_train:0.8:1"], check=True, stdout=subprocess.DEVNULL)
+        command = [sys.executable, str(LEAN), str(TRAFFIC), "--out", str(here), "--seed", str(seed)]
+        command += ["--accounts", str(accounts), "--rings", f"big:{ring}:gsm8k_train:0.8:1"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return here
 
 
