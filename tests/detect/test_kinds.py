@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from spiritsafe.detect.features import Batch
-from spiritsafe.detect.kinds import ACCOUNTS_EACH, BY, OTHER, kind_names, kinds_of
+from spiritsafe.detect.kinds import ACCOUNTS_EACH, BY, OTHER, directions, kind_names, kinds_of, nearest
 from spiritsafe.detect.online import Watch
 
 
@@ -52,3 +52,16 @@ def test_without_the_detector_of_what_is_asked_there_are_no_kinds(
     blind.learn_batch(batch_of(honest(30)))
     tenants = [tenant for tenant in blind.tenants.values() if tenant.windows(blind.detectors)]
     assert kinds_of(blind.detectors, tenants) == []
+
+
+def test_points_that_say_nothing_are_of_no_kind(
+    honest: Callable[..., list[Any]], batch_of: Callable[..., Batch]
+) -> None:
+    watch = crowd(honest, batch_of, 30, 4)
+    kinds = kinds_of(watch.detectors, list(watch.tenants.values()))
+    window = np.concatenate([[3.0], np.ones(256)]).astype(np.float32)
+    none = window[:0]
+    assert nearest(kinds, directions([window, none])).tolist() == [0, 1]
+    assert nearest(kinds, directions([none, none])).tolist() == [1, 1]
+    assert nearest([], directions([window])).tolist() == [0]
+    assert nearest(kinds, directions([])).tolist() == []

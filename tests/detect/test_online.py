@@ -494,3 +494,7 @@ def test_a_reference_without_a_detector_leaves_it_out_and_says_so(
     assert "population" in names
     assert not names & {"volume", "coverage", "rhythm"}
     assert "made without coverage, volume, rhythm, left out here too: calibrate again" in found.because[0]
+    # Without what tells the kinds, all accounts are of none.
+    blind = Watch(msgspec.structs.replace(reference, detectors={"evenness": reference.detectors["evenness"]}))
+    blind.learn_batch(batch_of([actor("a", np.eye(256)[0], 200, {}, 0.0)]))
+    assert [item.result.name for item in of(blind.evaluate(notable=-9.0), "a").evidence] == ["evenness"]

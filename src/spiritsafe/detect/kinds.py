@@ -59,9 +59,9 @@ def kind_names(kinds: Sequence[Kind], detectors: Sequence[AccountDetector], tena
 
 def nearest(kinds: Sequence[Kind], points: Rows) -> IntArray:
     """The number of the kind that each point is nearest to; ``len(kinds)`` for a point that says nothing."""
-    if not kinds:
-        return np.zeros(len(points), dtype=np.int64)
-    centres = np.stack([np.frombuffer(kind.centre, dtype="<f4") for kind in kinds])
+    centres = np.stack([np.frombuffer(kind.centre, dtype="<f4") for kind in kinds]) if kinds else points[:0]
+    if not kinds or centres.shape[1] != points.shape[1]:
+        return np.full(len(points), len(kinds), dtype=np.int64)
     return np.where(points.any(axis=1), (points @ centres.T).argmax(axis=1), len(kinds))
 
 

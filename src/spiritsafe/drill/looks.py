@@ -66,7 +66,7 @@ def line(look: Look, fdr: float) -> float:
 
 def look(watch: Watch, at: float) -> Look:
     """Everything that the watch can say now; nothing before the first account has asked enough."""
-    if not any(tenant.windows() for tenant in watch.tenants.values()):
+    if not any(tenant.windows(watch.detectors) for tenant in watch.tenants.values()):
         return Look(at, (), 0)
     found = watch.evaluate(notable=LOWEST)
     return Look(at, found.findings, found.tested)
