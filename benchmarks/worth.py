@@ -133,7 +133,10 @@ class World:
 
 
 class Row(NamedTuple):
-    """One measure, or attack: what its student learns, from which start, and which instruments look at it."""
+    """One measure, or attack: what its student learns, from which start, and which instruments look at it.
+
+    ``pairs`` and ``asked`` are the share of the prompts that the twins' tests look at, and that are asked for a mark.
+    """
 
     says: str
     learns: Callable[[World], Texts]
@@ -142,13 +145,14 @@ class Row(NamedTuple):
     begins: str = ""
     pairs: float = 1.0
     held: str = "held"
+    asked: float = 1.0
 
 
 ROWS: dict[str, Row] = {
     "control": Row("innocent", lambda w: w.elsewhere, ("twins", "twins text", "canaries")),
     "plain": Row("no measure; answered twice", lambda w: w.served, ("twins", "twins text", KGW, GUMBEL)),
     "kgw": Row(f"mark {KGW}", lambda w: w.with_mark(KGW), (KGW, f"{KGW} open")),
-    "gumbel": Row(f"mark {GUMBEL}", lambda w: w.with_mark(GUMBEL), (GUMBEL, f"{GUMBEL} open")),
+    "gumbel": Row(f"mark {GUMBEL}", lambda w: w.with_mark(GUMBEL), (GUMBEL, f"{GUMBEL} open"), asked=0.5),
     "kd20": Row(
         "logprobs shown: 20 a token", lambda w: w.served, ("twins",), targets=students.told_logprobs(20, 0.0)
     ),
@@ -156,12 +160,12 @@ ROWS: dict[str, Row] = {
         "logprobs: 5 a token, by quarters of a nat", lambda w: w.served, ("twins",),
         targets=students.told_logprobs(5, 0.25),
     ),
-    "canaries": Row("canaries planted", lambda w: w.planted, ("canaries", "twins")),
-    "kgw10": Row(f"a tenth marked {KGW}", lambda w: w.with_mark(KGW, 0.1), (KGW, f"{KGW} open")),
-    "kgw50": Row(f"half marked {KGW}", lambda w: w.with_mark(KGW, 0.5), (KGW, f"{KGW} open")),
+    "canaries": Row("canaries planted", lambda w: w.planted, ("canaries",)),
+    "kgw10": Row(f"a tenth marked {KGW}", lambda w: w.with_mark(KGW, 0.1), (KGW, f"{KGW} open"), asked=0.5),
+    "kgw50": Row(f"half marked {KGW}", lambda w: w.with_mark(KGW, 0.5), (KGW, f"{KGW} open"), asked=0.5),
     "cleaned": Row("clean training after", lambda w: w.elsewhere, ("twins", "twins text"), begins="plain"),
     "mixed": Row("a quarter served, the rest clean", lambda w: w.mixed(0.25), ("twins",), pairs=0.25),
-    "choice": Row(f"mark {CHOICE}", lambda w: w.chosen, (CHOICE,)),
+    "choice": Row(f"mark {CHOICE}", lambda w: w.chosen, (CHOICE,), asked=0.5),
     "kd20coarse": Row(
         "logprobs: 20 a token, by quarters of a nat", lambda w: w.served, ("twins",),
         targets=students.told_logprobs(20, 0.25),
@@ -198,16 +202,20 @@ def done(world: World, name: str) -> Outcome | None:
 
 def make(world: World, name: str) -> None:
     """Train the row's student and measure it, or what of it is not there yet."""
-    if done(world, name) is not None:
+    row, sizes, before = ROWS[name], world.sizes, done(world, name)
+    missing = [each for each in row.instruments if before is None or each not in before.proofs]
+    if before is not None and not missing:
         return
-    row, sizes = ROWS[name], world.sizes
     start = students.started(world.folder, sizes.layers, world.elsewhere)
     if row.begins:
         make(world, row.begins)
         start = world.folder / "students" / row.begins
     students.student(world.folder, name, start, row.learns(world), sizes.epochs, targets=row.targets)
-    worth = worth_of(world, world.folder / "students" / name, row.held)
-    proofs = {each: tuple(measured(world, name, each)) for each in row.instruments}
+    worth = before.worth if before else worth_of(world, world.folder / "students" / name, row.held)
+    proofs = dict(before.proofs) if before else {}
+    for each in missing:
+        height, log10_p, n, unit = measured(world, name, each)
+        proofs[each] = (height, log10_p, n, unit)
     taught = students.taught(world.folder, name)
     assert taught is not None
     path = world.folder / "results" / f"{name}.json"
@@ -247,7 +255,8 @@ def measured(world: World, name: str, instrument: str) -> Found:
         try:
             if instrument.endswith(" open"):
                 return proof.opened_up(key, suspect, other, world.plain[:OPEN_WINDOWS])
-            said, control = (proof.written(each, world.prompts, world.sizes) for each in (kept, innocent))
+            asked = world.prompts[: round(row.asked * len(world.prompts))]
+            said, control = (proof.written(each, asked, world.sizes) for each in (kept, innocent))
             return proof.closed(key, said, control, suspect.tokenizer)
         finally:
             innocent.close()
@@ -259,9 +268,12 @@ def measured(world: World, name: str, instrument: str) -> Found:
 
 def table(world: World) -> None:
     """The rows that are done."""
-    teacher = teacher_scores(world)
-    start = world.folder / f"start-{world.sizes.layers}"
-    print(f"teacher {teacher.cross_entropy:.3f} nats a token; student untrained {_worth(worth_of(world, start))}")
+    path = world.folder / "untrained.json"
+    if not path.exists():
+        start = students.started(world.folder, world.sizes.layers, world.elsewhere)
+        path.write_bytes(msgspec.json.encode(worth_of(world, start)))
+    cut = msgspec.json.decode(path.read_bytes(), type=students.Worth)
+    print(f"teacher {cut.kept.teacher:.3f} nats a token; student untrained {_worth(cut)}")
     for name, row in ROWS.items():
         found = done(world, name)
         if found is None:
@@ -279,14 +291,41 @@ def _worth(worth: students.Worth) -> str:
     )
 
 
+def curves(world: World) -> None:
+    """How each proof grows with what there is to read, from what the students said; nobody is asked again."""
+    print("\nlog10 p by pairs")
+    for name in ("plain", "cleaned", "control"):
+        if (kept := proof.replayed(world.folder, name)) is None or done(world, name) is None:
+            continue
+        for access, judge in (("logprobs", proof.by_logprobs), ("text", proof.by_text)):
+            most = LOGPROB_PAIRS if access == "logprobs" else len(world.plain)
+            parts = [n for n in (25, 50, 100, 200, len(world.plain)) if n <= most]
+            cells = "".join(f"{n:>6}: {judge(kept, world.plain[:n], world.sizes).log10_p:8.2f}" for n in parts)
+            print(f"  {name:<10}{access:<10}{cells}", flush=True)
+    print("radioactivity, closed, by the share of what was written: sd and log10 p, once and against the control")
+    tokenizer = students.load_tokenizer(students.weights_folder("smollm2"))
+    for name, row in ROWS.items():
+        marks = [each for each in row.instruments if each in (KGW, GUMBEL, CHOICE)]
+        kept, innocent = (proof.replayed(world.folder, each) for each in (name, "control"))
+        if kept is None or innocent is None or done(world, name) is None:
+            continue
+        asked = world.prompts[: round(row.asked * len(world.prompts))]
+        said, control = (proof.written(each, asked, world.sizes) for each in (kept, innocent))
+        for each in marks:
+            for other in (None, control):
+                found = [proof.closed(each, said, other, tokenizer, share) for share in (0.25, 0.5, 1.0)]
+                cells = "".join(f"{one.n:>9,}: {one.height:5.2f} ({one.log10_p:6.2f})" for one in found)
+                print(f"  {name:<10}{each:<18}{'once' if other is None else 'control':<9}{cells}", flush=True)
+
+
 def prices(world: World) -> None:
     """What the teacher's honest users pay: the text's perplexity, and the drawing."""
     plain = world.plain
     drawn = {"none": [one for each in plain for one in each.answers]}
     seconds = {"none": sum(each.seconds for each in plain) / 3}
     for name in (KGW, GUMBEL):
-        if (world.folder / "harvests" / f"{name}.jsonl").exists():
-            lessons = world.marked(name)
+        lessons = harvest.read_lessons(world.folder / "harvests" / f"{name}.jsonl")
+        if len(lessons) >= len(plain):
             drawn[name] = [each.answers[0] for each in lessons]
             seconds[name] = sum(each.seconds for each in lessons)
     best = {text for _, text in world.chosen}
@@ -319,6 +358,8 @@ def main() -> None:
             print(f"{name}: {time.process_time() - began:.0f} CPU s, {time.monotonic() - clock:.0f} s", flush=True)
     prices(world)
     table(world)
+    if given.table:
+        curves(world)
 
 
 def settled(folder: Path, sizes: Sizes) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +23,7 @@ from spiritsafe.prove.radioactivity import Asked, radioactivity
 from spiritsafe.prove.radioactivity_open import open_radioactivity
 from spiritsafe.prove.suspect import Reply, Scored, Suspect
 from spiritsafe.prove.suspect_weights import WeightsSuspect, open_weights
-from spiritsafe.prove.transcript import Journaled
+from spiritsafe.prove.transcript import Journaled, Replayed
 from spiritsafe.stats.result import Result
 from spiritsafe.teach.types import Chat, Options, Prompt, Sampling, Tokenizer
 
@@ -41,9 +43,6 @@ class Found(NamedTuple):
     @classmethod
     def of(cls, result: Result) -> Found:
         """From a result, whose p-value may be too small for a float and then stands in its words alone."""
-        import math
-        import re
-
         said = " ".join(result.because)
         told = re.search(r"p = 10\^(-?[\d.]+)|log10 of the p-value is (-?[\d.]+)", said)
         log10_p = (
@@ -59,6 +58,12 @@ def opened(folder: Path, name: str) -> tuple[WeightsSuspect, Journaled]:
     said = folder / "said"
     said.mkdir(exist_ok=True)
     return suspect, Journaled(suspect, said / f"{name}.jsonl")
+
+
+def replayed(folder: Path, name: str) -> Replayed | None:
+    """What a student said, None if it was not asked."""
+    path = folder / "said" / f"{name}.jsonl"
+    return Replayed(path) if path.exists() else None
 
 
 def pairs_of(plain: Sequence[Lesson]) -> list[Pair]:
@@ -105,8 +110,12 @@ def by_text(suspect: Suspect, plain: Sequence[Lesson], sizes: Sizes) -> Found:
 
 
 def judged(lean: twins.FloatArray, reading: twins.Reading, sizes: Sizes) -> Found:
+    """What the leanings say under the coins."""
     values = twins.preferences(lean, coins(sizes)[: len(lean)])
-    return Found.of(twins.judge(values, "a student", reading))
+    try:
+        return Found.of(twins.judge(values, "a student", reading))
+    except twins.TooFew:
+        return Found(0.0, 0.0, int((values != 0).sum()), "pairs, too few")
 
 
 def text(sizes: Sizes) -> Sampling:

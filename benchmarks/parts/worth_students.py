@@ -99,13 +99,14 @@ def student(
     pairs: Sequence[tuple[str, str]],
     epochs: float,
     *,
-    targets: Callable[[Any, Sequence[Example]], Targets] | None = None,
+    targets: Callable[[Path, Any, Sequence[Example]], Targets] | None = None,
     seed: int = 0,
 ) -> Path:
     """The folder of the student that learnt ``pairs`` of prompt and answer from ``start``; trained now if it wasn't.
 
     The embedding, which is the head as well, stays as it is: a third of the work for next to nothing. ``targets`` makes
-    what the loss ``topk_kl`` compares with, from tokenizer and examples; without it the answers' tokens are learnt.
+    what the loss ``topk_kl`` compares with, from the folder, the tokenizer and the examples; without it the answers'
+    tokens are learnt.
     """
     out = folder / "students" / name
     if (out / DONE).exists():
@@ -120,7 +121,7 @@ def student(
         checkpoint_steps=1_000_000, seed=seed,
     )  # fmt: skip
     began = time.process_time()
-    told = tokens if targets is None else targets(tokenizer, examples)
+    told = tokens if targets is None else targets(folder, tokenizer, examples)
     done = train(model, examples, told, section, out, pad=int(tokenizer.eos_token_id))
     seconds = time.process_time() - began
     model.save_pretrained(out)
@@ -131,15 +132,22 @@ def student(
     return out
 
 
-def told_logprobs(top: int, step: float) -> Callable[[Any, Sequence[Example]], Targets]:
+TOLD = 20
+"""The most log-probabilities that an API tells of a token."""
+
+
+def told_logprobs(top: int, step: float) -> Callable[[Path, Any, Sequence[Example]], Targets]:
     """What an API tells of the teacher's distribution at each token of an answer: the ``top`` likeliest, on a grid of
-    ``step`` nats (0: as they are).
+    ``step`` nats (0: as they are). The teacher is asked once for all forms of the same answers.
     """
 
-    def make(tokenizer: Any, examples: Sequence[Example]) -> Targets:
-        source = weights_folder("smollm2")
-        teacher, own = frozen(load_model(source, torch.float32)), load_tokenizer(source)
-        kept = {each.key: _tops(teacher, own, tokenizer, each, top, step) for each in examples}
+    def make(folder: Path, tokenizer: Any, examples: Sequence[Example]) -> Targets:
+        path = folder / "told.pt"
+        if not path.exists():
+            source = weights_folder("smollm2")
+            teacher, own = frozen(load_model(source, torch.float32)), load_tokenizer(source)
+            torch.save({each.key: _tops(teacher, own, tokenizer, each) for each in examples}, path)
+        kept = {key: _released(ids, values, top, step) for key, (ids, values) in torch.load(path).items()}
 
         def target(batch: Batch) -> Target:
             both = [kept[each.key] for each in batch.examples]
@@ -151,9 +159,7 @@ def told_logprobs(top: int, step: float) -> Callable[[Any, Sequence[Example]], T
 
 
 @torch.no_grad()
-def _tops(
-    teacher: Any, own: Any, tokenizer: Any, each: Example, top: int, step: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _tops(teacher: Any, own: Any, tokenizer: Any, each: Example) -> tuple[torch.Tensor, torch.Tensor]:
     """The teacher's likeliest tokens at each place of an answer, asked with its own chat template."""
     text = tokenizer.decode(each.ids[: each.start], skip_special_tokens=False)
     asked = text.removeprefix("<|im_start|>user\n").removesuffix("<|im_end|>\n<|im_start|>assistant\n")
@@ -162,12 +168,17 @@ def _tops(
     ids = [*before["input_ids"], *each.ids[each.start :]]
     hidden = body_of(teacher)(input_ids=torch.tensor([ids]), use_cache=False).last_hidden_state[0]
     logits = hidden[len(before["input_ids"]) - 1 : -1] @ head_of(teacher).weight.T
-    values, best = logits.log_softmax(-1).topk(top, -1)
+    values, best = logits.log_softmax(-1).topk(TOLD, -1)
+    return best, values
+
+
+def _released(ids: torch.Tensor, values: torch.Tensor, top: int, step: float) -> tuple[torch.Tensor, torch.Tensor]:
+    ids, values = ids[:, :top], values[:, :top]
     if step:
         values = torch.tensor([[coarse(value, step) for value in row] for row in values.tolist()])
         # On a grid their sum may pass 1: whoever learns from them scales it down.
         values = values - values.logsumexp(-1, keepdim=True).clamp(min=0.0)
-    return best, values
+    return ids, values
 
 
 def scores_on(model: Path, pairs: Sequence[tuple[str, str]], *, beside: Path | None = None) -> Scores:
