@@ -79,7 +79,7 @@ def test_chances_are_chances_whatever_the_text() -> None:
 
 def test_weights_for_other_sketches_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "sorts.npz"
-    Model(("a",), np.array([True]), np.zeros((3, 1), dtype=np.float32), "text-0").save(path)
+    Model(("a",), np.array([True]), np.array([False]), np.zeros((3, 1), dtype=np.float32), "text-0").save(path)
     monkeypatch.setattr(sorts, "WEIGHTS", path)
     model.cache_clear()
     try:

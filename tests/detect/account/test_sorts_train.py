@@ -12,7 +12,9 @@ def test_every_template_can_be_drawn() -> None:
     topics, rules = load()
     for name, templates in topics.sorts.items():
         for template in templates:
-            texts, sort = draw(topics.__class__(skills=[], sorts={name: [template]}, rules={}), rules, 3, Random(1))
+            texts, sort = draw(
+                topics.__class__(skills=[], manners=[], sorts={name: [template]}, rules={}), rules, 3, Random(1)
+            )
             assert all(text.strip() for text in texts), template
             assert "<<" not in "".join(texts)
             assert sort.tolist() == [0, 0, 0]
@@ -20,7 +22,9 @@ def test_every_template_can_be_drawn() -> None:
 
 def test_every_skill_is_a_sort_and_the_shipped_model_knows_the_same() -> None:
     topics, _ = load()
-    assert set(topics.skills) < set(topics.sorts)
+    assert set(topics.skills) | set(topics.manners) < set(topics.sorts)
+    assert not set(topics.skills) & set(topics.manners)
+    assert {n for n, is_manner in zip(model().names, model().manner, strict=True) if is_manner} == set(topics.manners)
     assert model().names == tuple(sorted(topics.sorts))
     assert {n for n, is_skill in zip(model().names, model().skill, strict=True) if is_skill} == set(topics.skills)
 

@@ -17,7 +17,9 @@ from spiritsafe.detect.account.lengths import Lengths
 from spiritsafe.detect.account.logprobs import Logprobs
 from spiritsafe.detect.account.pivot import Pivot
 from spiritsafe.detect.account.population import Population
+from spiritsafe.detect.account.refusals import Refusals
 from spiritsafe.detect.account.rhythm import Rhythm
+from spiritsafe.detect.account.rubric import Rubric
 from spiritsafe.detect.account.strays import Strays
 from spiritsafe.detect.account.templates import Templates
 from spiritsafe.detect.account.volume import Volume
@@ -32,6 +34,8 @@ ACCOUNT_DETECTORS: tuple[AccountDetector, ...] = (
     Capability(),
     Elicitation(),
     Templates(),
+    Rubric(),
+    Refusals(),
     Volume(),
     Rhythm(),
     Evenness(),

@@ -30,11 +30,13 @@ _BLOCK = 1024
 @dataclass(frozen=True, eq=False)
 class Model:
     """Multinomial logistic regression: ``weights`` [DIMENSIONS + SHAPES, sorts]; ``skill`` [sorts] says which sorts
-    show a capability that is worth pulling out of a model. ``sketch`` names the sketch whose embeddings it reads.
+    show a capability that is worth pulling out of a model, ``manner`` [sorts] which are ways of asking for anything.
+    ``sketch`` names the sketch whose embeddings it reads.
     """
 
     names: tuple[str, ...]
     skill: BoolArray
+    manner: BoolArray
     weights: NDArray[np.float32]
     sketch: str
 
@@ -44,6 +46,7 @@ class Model:
             path,
             names=np.array(self.names),
             skill=self.skill,
+            manner=self.manner,
             weights=self.weights.astype(np.float16),
             sketch=np.str_(self.sketch),
         )
@@ -120,6 +123,7 @@ def model() -> Model:
         held = Model(
             tuple(stored["names"].tolist()),
             stored["skill"],
+            stored["manner"],
             stored["weights"].astype(np.float32),
             str(stored["sketch"]),
         )

@@ -26,9 +26,10 @@ _AFTER = (" Thanks.", " Please.", " Keep it short.", " thx", "!")
 
 
 class Topics(msgspec.Struct, frozen=True, kw_only=True):
-    """The book of sorts: for each its templates, which of them show a skill, and the rules that fill their slots."""
+    """The book of sorts: for each its templates; which show a skill, which are but a manner; rules that fill slots."""
 
     skills: list[str]
+    manners: list[str]
     sorts: dict[str, list[str]]
     rules: dict[str, list[str]]
 
@@ -79,8 +80,8 @@ def train(seed: int = 20261122, each: int = 600, penalty: float = 1e-5, steps: i
     texts, sort = draw(topics, rules, each, Random(seed))  # noqa: S311
     rows = inputs(sketch_texts(texts, parts=frozenset({"embedding"})))
     names = tuple(sorted(topics.sorts))
-    skill = np.array([name in topics.skills for name in names])
-    return Model(names, skill, fit(rows, sort, len(names), penalty, steps), SKETCH)
+    skill, manner = (np.array([name in held for name in names]) for held in (topics.skills, topics.manners))
+    return Model(names, skill, manner, fit(rows, sort, len(names), penalty, steps), SKETCH)
 
 
 def main() -> None:

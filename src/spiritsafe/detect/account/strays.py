@@ -27,7 +27,8 @@ class Strays:
     the sum of their squared deviations, against what those peers themselves come to among their own.
 
     A harvest that is a twentieth of what an account asks moves its mean by next to nothing, but some sort of prompt
-    that its kind never asks for shows at once.
+    that its kind never asks for shows at once. Manners (grading, thinking aloud, lifting refusals) are left to the
+    family that looks at the phrasing, so that one cause doesn't speak twice.
     """
 
     name = "strays"
@@ -58,7 +59,7 @@ class Strays:
         stands = Standing.of(windows, peers.rows, left_out)
         excess, deviations, usual = stands.deviations()
         statistic = stands.above(_straying(deviations), _straying(usual), _FLOOR)
-        beyond = np.maximum(excess, 0.0).sum(axis=1)
+        beyond = np.maximum(excess[:, ~model().manner], 0.0).sum(axis=1)
         n = stands.windows.n.astype(np.int64)
         return Measured(np.where(stands.near.enough(), statistic, UNKNOWN), beyond, n)
 
@@ -70,5 +71,5 @@ class Strays:
 
 
 def _straying(deviations: FloatArray) -> FloatArray:
-    most = np.sort(np.maximum(deviations, 0.0), axis=1)[:, -_SORTS:]
+    most = np.sort(np.maximum(deviations[:, ~model().manner], 0.0), axis=1)[:, -_SORTS:]
     return np.asarray(np.sqrt((most**2).sum(axis=1)), dtype=np.float64)
