@@ -19,12 +19,13 @@ from spiritsafe.record.exchange import Exchange, Message
 
 NOBODY = np.zeros(0, dtype=np.int64)
 MANNERS = [Rubric(), Refusals()]
-LANGUAGES = (
+GREETINGS = (
     "Guten Tag|bonjour|buenos días|buongiorno|bom dia|goedendag|god morgon|hyvää huomenta|"
     "ahoj|dzień dobry|dobrý den|jó napot|bună ziua|добър ден|здравствуйте|добрий день|"
     "Γειά σου|merhaba|سلام|مرحبا|שלום|नमस्ते|নমস্কার|ਸਤ ਸ੍ਰੀ ਅਕਾਲ|வணக்கம்|నమస్కారం|ನಮಸ್ಕಾರ|"
     "สวัสดี|ສະບາຍດີ|xin chào|selamat pagi|kumusta|おはよう|안녕하세요|你好|早晨|ሰላም|habari|გამარჯობა|բարեւ"
-).split("|")
+)
+LANGUAGES = GREETINGS.split("|")
 
 each_manner = pytest.mark.parametrize("detector", MANNERS, ids=[d.name for d in MANNERS])
 

@@ -23,13 +23,14 @@ def skill(*texts: str) -> np.ndarray:
     return sort_of(*texts)[:, model().skill].sum(axis=1)
 
 
-LANGUAGES = (
+GREETINGS = (
     "Guten Tag|bonjour|buenos días|buongiorno|bom dia|goedendag|god morgon|god dag|"
     "hyvää huomenta|dzień dobry|dobrý den|dobré ráno|jó napot|bună ziua|добър ден|"
     "здравствуйте|добрий день|добар дан|Γειά σου|merhaba|سلام|مرحبا|שלום|नमस्ते|নমস্কার|"
     "ਸਤ ਸ੍ਰੀ ਅਕਾਲ|வணக்கம்|నమస్కారం|ನಮಸ್ಕಾರ|สวัสดี|ສະບາຍດີ|xin chào|selamat pagi|kumusta|おはよう|"
     "안녕하세요|你好|早晨|ሰላም|habari|გამარჯობა|բարեւ"
-).split("|")
+)
+LANGUAGES = GREETINGS.split("|")
 
 
 SKILLS = {
