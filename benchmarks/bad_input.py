@@ -51,10 +51,19 @@ def untouched(log: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     return log
 
 
-def clock_skew(log: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """Every account's clock is wrong by up to three hours; one exchange in a hundred lies in 1970, one in 2099."""
+def clocks_minutes_off(log: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Every account's clock is wrong by up to five minutes; one exchange in a hundred lies in 1970, one in 2099."""
+    return _skewed(log, rng, 300.0)
+
+
+def clocks_hours_off(log: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """The same, by up to three hours."""
+    return _skewed(log, rng, 10_800.0)
+
+
+def _skewed(log: pl.DataFrame, rng: np.random.Generator, most: float) -> pl.DataFrame:
     names = log.get_column("account_id").unique(maintain_order=True)
-    wrong = pl.DataFrame({"account_id": names, "by": rng.uniform(-10_800, 10_800, len(names))})
+    wrong = pl.DataFrame({"account_id": names, "by": rng.uniform(-most, most, len(names))})
     far = rng.random(log.height)
     moved = log.join(wrong, on="account_id", how="left", maintain_order="left")
     time = pl.col("time") + (pl.col("by") * 1e6).cast(pl.Int64).cast(pl.Duration("us"))
@@ -111,10 +120,11 @@ def forty_languages(log: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame
 
 
 def giant(log: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """One honest tenant more that sends three exchanges in five of all: what a support desk is asked."""
+    """One honest tenant more that sends three exchanges in five of all: what a support desk is asked, by day."""
     n = int(1.5 * log.height)
     asked = log.filter(pl.col("prompt").str.contains("card|account|transfer")).get_column("prompt")
-    times = log.get_column("time").sample(n, with_replacement=True, seed=4)
+    hours = rng.integers(0, 14, n) * 24.0 + rng.normal(14.0, 4.0, n) % 24.0
+    times = pl.Series(np.datetime64("2026-03-02", "us") + (hours * 3.6e9).astype("timedelta64[us]"))
     made = pl.DataFrame(
         {
             "account_id": ["giant"] * n,
@@ -137,9 +147,20 @@ def nothing_optional(log: pl.DataFrame, rng: np.random.Generator) -> pl.DataFram
     return log.with_columns(pl.lit(None).alias(name) for name in OPTIONAL)
 
 
+_WAYS: tuple[Disturb, ...] = (
+    untouched,
+    clocks_minutes_off,
+    clocks_hours_off,
+    out_of_order_and_twice,
+    one_exchange,
+    empty_prompts,
+    megabyte_prompts,
+    forty_languages,
+    giant,
+    nothing_optional,
+)
 DISTURBED: dict[str, Disturb] = {
-    **{each.__name__: each for each in (untouched, clock_skew, out_of_order_and_twice, one_exchange, empty_prompts)},
-    **{each.__name__: each for each in (megabyte_prompts, forty_languages, giant, nothing_optional)},
+    **{way.__name__: way for way in _WAYS},
     **{f"no_{name}": without(name) for name in OPTIONAL},
 }
 

@@ -60,8 +60,11 @@ def main() -> None:
     traffic = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(traffic)
     plain = traffic.text_column
-    traffic.vary = lambda rng, prompts: vary(traffic, rng, prompts)
-    traffic.text_column = lambda values: values.texts if isinstance(values, Prompts) else plain(values)
+    held = {
+        "vary": lambda rng, prompts: vary(traffic, rng, prompts),
+        "text_column": lambda values: values.texts if isinstance(values, Prompts) else plain(values),
+    }
+    vars(traffic).update(held)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("traffic")
     parser.add_argument("--out", required=True)

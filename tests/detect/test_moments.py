@@ -40,6 +40,29 @@ def test_a_clock_years_ahead_pushes_nothing_out() -> None:
     assert len(found) == 2000
 
 
+def test_clocks_wrong_in_one_exchange_of_fifty_change_nothing() -> None:
+    rng = np.random.default_rng(1)
+    right = NOON + HOUR * rng.integers(0, 300, 20_000)
+    account = rng.integers(0, 100, 20_400)
+    wrong = np.concatenate([np.zeros(200), rng.uniform(3e9, 4e9, 200)])
+    clean, mixed = Moments(), Moments()
+    clean.learn(account[:20_000], right)
+    for part in np.array_split(rng.permutation(20_400), 7):
+        mixed.learn(account[part], np.concatenate([right, wrong])[part])
+        mixed.state()  # settles
+    assert rows(mixed) == rows(clean)
+
+
+def test_after_a_gap_what_comes_next_is_seen_once_there_is_enough_of_it() -> None:
+    made = learnt(([0] * 400, [NOON + HOUR * h for h in range(400)]))
+    later = NOON + HOUR * 24 * 200
+    for h in range(40):
+        made.learn(np.array([1]), np.array([later + HOUR * h]))
+        made.state()
+    assert {account for account, _, _ in rows(made)} == {1}
+    assert len(rows(made)) == 40
+
+
 def test_only_the_last_weeks_are_kept_and_an_account_stays_small() -> None:
     hours = np.arange(3 * MOST_HOURS)
     made = learnt(([0] * len(hours), (NOON + hours * HOUR).tolist()))

@@ -16,6 +16,7 @@ HOUR = 3600.0
 MOST_HOURS = 28 * 24
 """Four weeks: what lies further back is dropped, so that an account takes at most 8 KiB."""
 
+_WRONG, _AHEAD_OF_ALL = 0.05, 0.001
 _AHEAD = 48
 _LOOSE = 1 << 20
 
@@ -61,13 +62,19 @@ class Moments:
         return made
 
     def columns(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Accounts, hours and counts."""
+        """Accounts, hours and counts, without what lies weeks ahead of nearly everything else."""
         self._settle()
-        return self._keys >> 32, self._keys & 0xFFFFFFFF, self._counts
+        hour = self._keys & 0xFFFFFFFF
+        near = hour[hour <= _end(hour) + MOST_HOURS]
+        last = int(np.quantile(near, 1.0 - _AHEAD_OF_ALL, method="higher")) if len(near) else 0
+        kept = (hour > last - MOST_HOURS) & (hour <= last + _AHEAD)
+        return (self._keys >> 32)[kept], hour[kept], self._counts[kept]
 
     def state(self) -> MomentsState:
         """All that ``from_state`` needs."""
-        held = [column.astype("<i4").tobytes() for column in self.columns()]
+        self._settle()
+        columns = (self._keys >> 32, self._keys & 0xFFFFFFFF, self._counts)
+        held = [column.astype("<i4").tobytes() for column in columns]
         return MomentsState(account=held[0], hour=held[1], count=held[2])
 
     @classmethod
@@ -93,7 +100,13 @@ class Moments:
         starts = np.flatnonzero(np.diff(keys, prepend=-1))
         self._keys, self._counts = keys[starts], np.add.reduceat(counts, starts)
         hour = self._keys & 0xFFFFFFFF
-        # A clock that runs years ahead must not push out what all others did: the end is where all but 1/1000 lies.
-        end = int(np.quantile(hour, 0.999, method="higher"))
-        kept = (hour > end - MOST_HOURS) & (hour <= end + _AHEAD)
+        kept = hour > _end(hour) - MOST_HOURS
         self._keys, self._counts = self._keys[kept], self._counts[kept]
+
+
+def _end(hour: IntArray) -> int:
+    """Where all but a twentieth lies: clocks that run years ahead must not push out what all others did.
+
+    What lies ahead of it is held back, and not thrown away: after a gap in the traffic it is what comes next.
+    """
+    return int(np.quantile(hour, 1.0 - _WRONG, method="higher")) if len(hour) else 0
