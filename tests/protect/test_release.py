@@ -97,6 +97,8 @@ def test_a_summary_is_the_first_sentence_and_how_much_more() -> None:
     assert summary("") == ""
 
 
-def test_what_each_costs_is_said() -> None:
-    assert all(words for words in COSTS.values())
-    assert {"reasoning sealed", "logprobs coarse", "maximum n"} <= COSTS.keys()
+def test_what_each_costs_is_said_with_its_figures() -> None:
+    assert {"reasoning sealed", "logprobs coarse", "top logprobs", "maximum n"} <= COSTS.keys()
+    for cost in COSTS.values():
+        assert cost.words
+        assert any(letter.isdigit() for letter in cost.measured)
