@@ -32,7 +32,7 @@ class Cost(msgspec.Struct, frozen=True):
 COSTS: Mapping[str, Cost] = {
     "reasoning summarised": Cost(
         "the first sentence is left: enough to see what was understood, not why it was decided so",
-        "46% of a step-by-step answer's bytes are left; its conclusion, read after them, costs 1.55 nats a token for .91",
+        "46% of a step-by-step answer's bytes are left; its conclusion, read after them, is 1.55 nats a token for .91",
     ),
     "reasoning sealed": Cost(
         "nothing is lost over several turns: the blob goes back unread; it can't be read or logged",
@@ -40,17 +40,17 @@ COSTS: Mapping[str, Cost] = {
     ),
     "reasoning withheld": Cost(
         "nobody can check how an answer came about; a next turn starts without it",
-        "15% of its bytes are left; its conclusion, read after nothing, costs 1.66 nats a token for .91",
+        "15% of its bytes are left; its conclusion, read after nothing, is 1.66 nats a token for .91",
     ),
     "logprobs coarse": Cost(
         "a token's is off by half a step at most, as long as it is above the floor",
         "by quarters of a nat a token's is off by .06 on average, an answer's mean by .011, its perplexity by 1.1%; of "
-        "pairs of answers 99% are ranked alike; a classifier that is told 20 decides as before in .83 of cases, for .85",
+        "pairs of answers 99% are ranked alike; a classifier told 20 of them decides as before in .83 of cases, for .85",
     ),
     "top logprobs": Cost(
         "a label that is not among the likeliest has no score",
-        "a classifier among four labels is right in .58 of cases with all log-probabilities, in .50 with 20, in .36 with "
-        "5; its calibration error is .11, .22 and .16",
+        "a classifier among four labels is right in .58 of cases with all log-probabilities, in .50 with 20, in .36 "
+        "with 5; its calibration error is .11, .22 and .16",
     ),
     "logprobs none": Cost(
         "no confidence scores, no ranking by likelihood, no perplexity",
