@@ -45,7 +45,7 @@ COSTS: Mapping[str, Cost] = {
     "logprobs coarse": Cost(
         "a token's is off by half a step at most, as long as it is above the floor",
         "by quarters of a nat a token's is off by .06 on average, an answer's mean by .011, its perplexity by 1.1%; of "
-        "pairs of answers 99% are ranked alike; a classifier told 20 of them decides as before in .83 of cases, for .85",
+        "pairs of answers 99% are ranked alike; a classifier told 20 decides as before in .83 of cases, not .85",
     ),
     "top logprobs": Cost(
         "a label that is not among the likeliest has no score",
