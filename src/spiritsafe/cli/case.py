@@ -162,23 +162,11 @@ def export(
 
 
 def _identifiers(path: Path) -> list[Identifier]:
-    import msgspec
-
-    from spiritsafe.errors import InputError
     from spiritsafe.evidence.stix import Identifier
+    from spiritsafe.lines import read_lines
 
-    found = []
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"can't be read: {error.strerror}", where=str(path), remedy="Check --identifiers.") from error
-    for number, line in enumerate(lines, 1):
-        try:
-            found.append(msgspec.json.decode(line, type=Identifier))
-        except msgspec.MsgspecError as error:
-            remedy = "A line holds kind and value."
-            raise InputError(f"it is no identifier: {error}", where=f"{path}:{number}", remedy=remedy) from error
-    return found
+    remedy = "A line holds kind and value."
+    return [found for _, found in read_lines(path, Identifier, what="identifier", remedy=remedy)]
 
 
 def emit_events(events: Iterable[Event]) -> None:

@@ -20,6 +20,7 @@ from typing import Literal
 import msgspec
 
 from spiritsafe.errors import InputError
+from spiritsafe.lines import read_lines
 from spiritsafe.record.exchange import Exchange, message_text
 
 SCHEME = "twins-1:hmac-sha256"
@@ -154,20 +155,10 @@ def lines_of(pairs: Iterable[Pair]) -> bytes:
 def read_pairs(path: Path) -> list[Pair]:
     """Pairs from JSON lines. Raises ``InputError`` naming the line that is none, or a ``pair_id`` that comes twice."""
     found: dict[str, Pair] = {}
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"the pairs can't be read: {error.strerror}", where=str(path), remedy="Check it.") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            pair = msgspec.json.decode(line, type=Pair)
-        except msgspec.MsgspecError as error:
-            remedy = "A line holds pair_id, time, epoch, messages and answers (two texts, by slot)."
-            raise InputError(f"it is no pair: {error}", where=f"{path}:{number}", remedy=remedy) from error
+    remedy = "A line holds pair_id, time, epoch, messages and answers (two texts, by slot)."
+    for where, pair in read_lines(path, Pair, what="pair", remedy=remedy):
         if pair.pair_id in found:
-            raise InputError(f"{pair.pair_id!r} comes twice", where=f"{path}:{number}", remedy="Give each its own id.")
+            raise InputError(f"{pair.pair_id!r} comes twice", where=where, remedy="Give each its own id.")
         found[pair.pair_id] = pair
     return list(found.values())
 

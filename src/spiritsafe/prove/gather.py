@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from spiritsafe.errors import InputError, ResourceError
+from spiritsafe.lines import read_lines
 from spiritsafe.protect.keys import Commitment, Keyring
 from spiritsafe.protect.marks.registry import mark
 from spiritsafe.protect.marks.traced import Traced
@@ -126,16 +127,9 @@ def from_texts(path: Path, folder: Path, subject: str, now: datetime | None = No
     first. Raises ``InputError`` naming the line that is no text.
     """
     texts: dict[str, Text] = {}
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            text = msgspec.json.decode(line, type=Text)
-        except msgspec.MsgspecError as error:
-            remedy = "A line holds name and versions, two texts."
-            raise InputError(f"it is no text: {error}", where=f"{path}:{number}", remedy=remedy) from error
+    for where, text in read_lines(path, Text, what="text", remedy="A line holds name and versions, two texts."):
         if text.name in texts or text.versions[0] == text.versions[1]:
-            raise InputError(
-                "its name came before, or its versions are the same", where=f"{path}:{number}", remedy="Change it."
-            )
+            raise InputError("its name came before, or its versions are the same", where=where, remedy="Change it.")
         texts[text.name] = text
     if not texts:
         raise InputError("there are no texts", where=str(path), remedy="Give a line a text.")

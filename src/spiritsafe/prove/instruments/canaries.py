@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from spiritsafe.errors import InputError
+from spiritsafe.lines import read_lines
 from spiritsafe.protect.canaries import SPACE, Canary, canary, commitment
 from spiritsafe.prove.canaries import DECOYS, ranked
 from spiritsafe.prove.instruments.types import Options, Outcome
@@ -87,16 +88,9 @@ def write_planted(path: Path, planted: Iterable[Planted]) -> None:
 def open_canaries(path: Path, options: Options) -> Canaries:
     """Inputs from JSON lines. Raises ``InputError`` naming the line that is none."""
     found = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            one = msgspec.json.decode(line, type=Planted)
-        except msgspec.MsgspecError as error:
-            remedy = "A line holds name, time and candidates."
-            raise InputError(f"it is no canary: {error}", where=f"{path}:{number}", remedy=remedy) from error
+    for where, one in read_lines(path, Planted, what="canary", remedy="A line holds name, time and candidates."):
         fit = len(set(one.candidates)) == len(one.candidates) > 1
         if not fit or min(one.candidates) < 0 or max(one.candidates) >= SPACE:
-            raise InputError(
-                "its candidates are not two or more distinct codes", where=f"{path}:{number}", remedy="Plant it anew."
-            )
+            raise InputError("its candidates are not two or more distinct codes", where=where, remedy="Plant it anew.")
         found.append(one)
     return Canaries(found)
