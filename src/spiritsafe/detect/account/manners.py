@@ -52,5 +52,5 @@ class Manner:
         stands = Standing.of(windows, peers.rows, left_out)
         place = model().names.index(self.manner)
         share = stands.windows.share[:, place]
-        above = stands.share_above(share, stands.peers.share[:, place], _LEAST)
+        above = stands.share_above(share, stands.among.shares.share[:, place], _LEAST)
         return Measured(np.where(stands.near.enough(), above, UNKNOWN), share, stands.windows.n.astype(np.int64))

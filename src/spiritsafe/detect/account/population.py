@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -65,9 +66,9 @@ class Population:
 
         Unknown for a window with too few peers left to compare with.
         """
-        points, among = _moments(windows), _moments(peers.rows)
+        points = _moments(windows)
+        among, usual = _among(np.ascontiguousarray(peers.rows, dtype=np.float32).tobytes(), peers.rows.shape[1])
         near, distance = _fifth(points, among, left_out)
-        _, usual = _fifth(among, among, itself(peers.rows))
         mean, variance = near.moments(usual)
         stands = (distance - mean) / np.sqrt(variance + _noise(points, distance) + FLOOR**2)
         known = near.enough() & (windows[:, 0] > 0.0)
@@ -96,6 +97,14 @@ def _moments(rows: Rows) -> _Moments:
     sums = rows[:, 1:].astype(np.float64)
     norms = ((sums**2).sum(axis=1) - counts) / (counts * (counts - 1.0))
     return _Moments(counts, sums / counts[:, None], np.where(rows[:, 0] > 0.0, norms, np.inf))
+
+
+@functools.lru_cache(maxsize=2)
+def _among(peers: bytes, width: int) -> tuple[_Moments, FloatArray]:
+    """Peers and the distance each has to its own: they stay while one window after the other is held against them."""
+    rows = np.frombuffer(peers, dtype=np.float32).reshape(-1, width)
+    among = _moments(rows)
+    return among, _fifth(among, among, itself(rows))[1]
 
 
 def _fifth(points: _Moments, peers: _Moments, left_out: Sequence[IntArray]) -> tuple[Nearby, FloatArray]:

@@ -50,9 +50,41 @@ class Shares(NamedTuple):
         return cls(n, np.clip(sums[:, 1:].astype(np.float64) / n[:, None], 0.0, 1.0))
 
 
+class Among:
+    """Peers held against one another. ``sums`` [peers, 1 + sorts] are their windows."""
+
+    def __init__(self, sums: Rows) -> None:
+        self.shares = Shares.of(sums)
+        self.roots = np.sqrt(self.shares.share)
+        # Who asked nothing is infinitely far from everybody.
+        self.lengths = np.where(sums[:, 0] > 0.0, self.shares.share.sum(axis=1), np.inf)
+
+    @functools.cached_property
+    def near(self) -> Nearby:
+        """The peers around each, itself left out."""
+        return self.around(self.roots, itself(self.roots))
+
+    @functools.cached_property
+    def deviations(self) -> FloatArray:
+        """How far the share of each sort stands above that of the peers around [peers, sorts]."""
+        return _apart(self.shares, self.near, self.shares.share, self.floor(), 0.0)[1]
+
+    def around(self, roots: FloatArray, left_out: Sequence[IntArray]) -> Nearby:
+        """The peers around windows, given by the roots of their shares."""
+        k = max(NEIGHBOURS, len(self.roots) // PART)
+        return nearest(roots, self.roots, k, left_out, self.lengths).thinned(MOST_AROUND)
+
+    def floor(self) -> FloatArray | float:
+        """The least deviation of each sort's share: what windows of the peers' size vary by themselves."""
+        if not len(self.roots):
+            return 1.0
+        usual = self.shares.share.mean(axis=0) + _LEAST_SHARE
+        return np.asarray(np.sqrt(usual / np.median(self.shares.n)), dtype=np.float64)
+
+
 class Standing(NamedTuple):
-    """Windows and the peers themselves, each with the peers around it. ``kept`` are the rows of the peers that were
-    compared with, which ``near`` and ``among`` count in.
+    """Windows held against the peers around them. ``kept`` are the rows of the peers that were compared with, which
+    ``near`` counts in.
 
     A ring whose members share nothing is its own nearest kind. So peers are taken from a twentieth of all, spread over
     it, and held against by medians: then it takes half of a neighbourhood to hide in.
@@ -60,9 +92,8 @@ class Standing(NamedTuple):
 
     kept: IntArray
     windows: Shares
-    peers: Shares
+    among: Among
     near: Nearby
-    among: Nearby
 
     @classmethod
     def of(cls, windows: Rows, peers: Rows, left_out: Sequence[IntArray]) -> Standing:
@@ -70,15 +101,13 @@ class Standing(NamedTuple):
         peers = peers if len(peers) else windows[:0]
         step = max(1, -(-len(peers) // MOST_PEERS))
         kept = np.arange(0, len(peers), step)
-        mine, theirs = Shares.of(windows), Shares.of(peers[kept])
-        asked = peers[kept, 0] > 0.0
         left = [out[out % step == 0] // step for out in left_out]
         ends = np.cumsum([0, *map(len, left)], dtype=np.int64)
         flat = np.concatenate([*left, np.zeros(0, dtype=np.int64)]).astype(np.int64)
-        near, among = _neighbours(
-            mine.share.tobytes(), theirs.share.tobytes(), asked.tobytes(), flat.tobytes(), ends.tobytes()
-        )
-        return cls(kept, mine, theirs, near, among)
+        held = np.ascontiguousarray(peers[kept], dtype=np.float32).tobytes()
+        mine = np.ascontiguousarray(windows, dtype=np.float32).tobytes()
+        near = _near(mine, held, flat.tobytes(), ends.tobytes(), windows.shape[1])
+        return cls(kept, Shares.of(windows), _among(held, windows.shape[1]), near)
 
     def deviations(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """By how much the share of each sort is above that of the peers around [m, sorts]; the same in standard
@@ -87,10 +116,8 @@ class Standing(NamedTuple):
         What varies is how peers differ from one another, and how a window of n prompts varies by itself: as a count
         does, of which one more than was seen is allowed for, so that one odd prompt among few says little.
         """
-        usual, size = self.peers.share, float(np.median(self.peers.n)) if len(self.peers.n) else 1.0
-        floor = np.sqrt(((usual.mean(axis=0) if len(usual) else 0.0) + _LEAST_SHARE) / size)
-        excess, deviations = _apart(self.windows, self.near, usual, floor, 0.0)
-        return excess, deviations, _apart(self.peers, self.among, usual, floor, 0.0)[1]
+        excess, deviations = _apart(self.windows, self.near, self.among.shares.share, self.among.floor(), 0.0)
+        return excess, deviations, self.among.deviations
 
     def above(self, statistic: FloatArray, of_peers: FloatArray, floor: float) -> FloatArray:
         """How many deviations a statistic [m] lies above that of the peers around; ``floor`` is the least deviation."""
@@ -103,7 +130,7 @@ class Standing(NamedTuple):
         """
         usual = of_peers[:, None]
         _, mine = _apart(Shares(self.windows.n, share[:, None]), self.near, usual, least, least)
-        _, theirs = _apart(Shares(self.peers.n, usual), self.among, usual, least, least)
+        _, theirs = _apart(Shares(self.among.shares.n, usual), self.among.near, usual, least, least)
         return self.above(mine[:, 0], theirs[:, 0], _AMONG)
 
 
@@ -115,20 +142,15 @@ def _apart(
     return excess, excess / np.sqrt(variance + (middle + 1.0 / n) / n + least**2)
 
 
+@functools.lru_cache(maxsize=2)
+def _among(peers: bytes, width: int) -> Among:
+    """Peers stay the same while one window after the other is held against them."""
+    return Among(np.frombuffer(peers, dtype=np.float32).reshape(-1, width))
+
+
 @functools.lru_cache(maxsize=1)
-def _neighbours(mine: bytes, theirs: bytes, asked: bytes, left: bytes, ends: bytes) -> tuple[Nearby, Nearby]:
-    """Whom windows and peers are held against. Remembered once, since one detector after the other asks for the same
-    accounts.
-    """
-    known = np.frombuffer(asked, dtype=bool)
-    flat, bounds = np.frombuffer(left, dtype=np.int64), np.frombuffer(ends, dtype=np.int64)
-    roots = [
-        np.sqrt(np.frombuffer(shares)).reshape(n, -1 if n else 0)
-        for shares, n in ((mine, len(bounds) - 1), (theirs, len(known)))
-    ]
-    # Who asked nothing is infinitely far from everybody.
-    lengths = np.where(known, (roots[1] ** 2).sum(axis=1), np.inf)
-    k = max(NEIGHBOURS, len(known) // PART)
-    out = [flat[a:b] for a, b in itertools.pairwise(bounds.tolist())], itself(roots[1])
-    near, among = (nearest(r, roots[1], k, o, lengths).thinned(MOST_AROUND) for r, o in zip(roots, out, strict=True))
-    return near, among
+def _near(windows: bytes, peers: bytes, left: bytes, ends: bytes, width: int) -> Nearby:
+    """Whom windows are held against. Remembered once: one detector after the other asks for the same accounts."""
+    flat, bounds = np.frombuffer(left, dtype=np.int64), np.frombuffer(ends, dtype=np.int64).tolist()
+    roots = np.sqrt(Shares.of(np.frombuffer(windows, dtype=np.float32).reshape(-1, width)).share)
+    return _among(peers, width).around(roots, [flat[a:b] for a, b in itertools.pairwise(bounds)])
