@@ -97,6 +97,12 @@ def test_a_summary_is_the_first_sentence_and_how_much_more() -> None:
     assert summary("") == ""
 
 
+def test_the_number_of_a_step_ends_no_sentence() -> None:
+    assert summary("Step by step: 1. Add both. 2. Halve it.") == "Step by step: 1. Add both. [13 more characters]"
+    assert summary("1. Add both. 2. Halve it.") == "1. Add both. [13 more characters]"
+    assert summary("They have 5. So two are left.") == "They have 5. [17 more characters]"
+
+
 def test_what_each_costs_is_said_with_its_figures() -> None:
     assert {"reasoning sealed", "logprobs coarse", "top logprobs", "maximum n"} <= COSTS.keys()
     for cost in COSTS.values():
