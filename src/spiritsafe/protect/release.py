@@ -36,7 +36,7 @@ class Cost(msgspec.Struct, frozen=True):
 COSTS: Mapping[str, Cost] = {
     "reasoning summarised": Cost(
         "the first sentence is left: enough to see what was understood, not why it was decided so",
-        "53% of a step-by-step answer's bytes are left; its last sentence, read after them, is 1.49 nats a token for .91",
+        "53% of a step-by-step answer's bytes are left; its end, read after them, is 1.49 nats a token for .91",
     ),
     "reasoning sealed": Cost(
         "nothing is lost over several turns: the blob goes back unread; it can't be read or logged",
@@ -44,7 +44,7 @@ COSTS: Mapping[str, Cost] = {
     ),
     "reasoning withheld": Cost(
         "nobody can check how an answer came about; a next turn starts without it",
-        "15% of its bytes are left; its last sentence, read after nothing, is 1.66 nats a token for .91",
+        "15% of its bytes are left; its end, read after nothing, is 1.66 nats a token for .91",
     ),
     "logprobs coarse": Cost(
         "a token's is off by half a step at most, as long as it is above the floor",
