@@ -278,9 +278,9 @@ def table(world: World) -> None:
         found = done(world, name)
         if found is None:
             continue
-        print(f"{name:<12}{row.says:<44}{_worth(found.worth)}  {found.taught.seconds:.0f} CPU s")
+        print(f"{name:<18}{row.says:<44}{_worth(found.worth)}  {found.taught.seconds:.0f} CPU s")
         for instrument, (height, log10_p, n, unit) in found.proofs.items():
-            print(f"{'':<12}  {instrument:<28} {height:6.2f} sd  log10 p {log10_p:8.2f}  {n} {unit}")
+            print(f"{'':<18}  {instrument:<28} statistic {height:6.2f}  log10 p {log10_p:8.2f}  {n} {unit}")
 
 
 def _worth(worth: students.Worth) -> str:
@@ -306,6 +306,8 @@ def curves(world: World) -> None:
     tokenizer = students.load_tokenizer(students.weights_folder("smollm2"))
     for name, row in ROWS.items():
         marks = [each for each in row.instruments if each in (KGW, GUMBEL, CHOICE)]
+        if not marks:
+            continue
         kept, innocent = (proof.replayed(world.folder, each) for each in (name, "control"))
         if kept is None or innocent is None or done(world, name) is None:
             continue
