@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spiritsafe.detect.cores import MOST_CORES, Cores, CoresState
+from spiritsafe.detect.cores import MOST_CORES, Cores, CoresState, pairs_of
 
 Rows = list[tuple[int, int, int]]
 
@@ -63,3 +63,9 @@ def test_much_at_once_is_settled_on_the_way() -> None:
     for _ in range(3):
         made.learn(rng.integers(0, 100, 500_000), rng.integers(0, 2**63, 500_000).astype(np.uint64))
     assert len(made.sample().account) == 100 * MOST_CORES
+
+
+def test_pairs_come_once_and_sorted() -> None:
+    party, core = pairs_of(np.array([2, 1, 2, 1, 2]), np.array([5, 2**63 + 1, 5, 7, 3], dtype=np.uint64))
+    assert list(zip(party.tolist(), core.tolist(), strict=True)) == [(1, 7), (1, 2**63 + 1), (2, 3), (2, 5)]
+    assert len(pairs_of(party[:0], core[:0])[0]) == 0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import stats
 
+from spiritsafe.detect.cores import pairs_of
+
 if TYPE_CHECKING:
     from spiritsafe.detect.cores import Sample
     from spiritsafe.detect.types import BoolArray, HashArray, IntArray
@@ -65,7 +67,7 @@ def _tested(inside: Sample, customer: IntArray, known: HashArray, outsiders: Boo
     if not len(urn) or not hit.any():
         return None
     draws, distinct = int(inside.times[hit].sum()), len(np.unique(inside.core[hit]))
-    own = np.unique(np.stack([customer[hit], inside.core[hit].view(np.int64)], axis=1), axis=0)[:, 0]
+    own, _ = pairs_of(customer[hit], inside.core[hit])
     shares = np.minimum(np.bincount(own) / len(urn), 1.0 - 1e-12)
     chance = max(-math.expm1(-draws / len(urn)), -math.expm1(float(np.log1p(-shares).sum())))
     log10_p = float(stats.binom.logsf(distinct - 1, len(urn), chance)) / math.log(10.0)

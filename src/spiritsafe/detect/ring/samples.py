@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from spiritsafe.detect.cores import MOST_CORES
+from spiritsafe.detect.cores import MOST_CORES, pairs_of
 from spiritsafe.detect.wealth import evidence_of_ring
 from spiritsafe.stats.result import Evidence
 
@@ -54,9 +54,9 @@ def equally_often(ring_id: str, inside: Sample, party: IntArray) -> Evidence:
 
     ``party`` [rows of ``inside``] says whose each row is: parties ask independently, each counts once a question.
     """
-    own = _own(inside, party)
-    times = times_asked(inside, party)[1].astype(np.float64)
-    parties = len(own) / max(int(np.bincount(own[:, 0]).max()), 1) if len(own) else 0.0
+    own, asked = _own(inside, party)
+    times = np.unique(asked, return_counts=True)[1].astype(np.float64)
+    parties = len(own) / max(int(np.bincount(own).max()), 1) if len(own) else 0.0
     log10_p, often = log10_equal(times, parties)
     as_often = int((times == often).sum())
     words = f"{len(times):,} questions were asked as unequally often as where nobody knows of the others"
@@ -81,17 +81,16 @@ def equally_often(ring_id: str, inside: Sample, party: IntArray) -> Evidence:
 
 def times_asked(inside: Sample, party: IntArray) -> tuple[HashArray, IntArray]:
     """The questions, sorted, and by how many parties each was asked."""
-    asked, times = np.unique(_own(inside, party)[:, 1], return_counts=True)
-    order = np.argsort(asked.view(np.uint64))
-    return asked.view(np.uint64)[order], times[order].astype(np.int64)
+    asked, times = np.unique(_own(inside, party)[1], return_counts=True)
+    return asked, times.astype(np.int64)
 
 
-def _own(inside: Sample, party: IntArray) -> IntArray:
-    """Each party with each question [pairs, 2], of those that are kept of every account that asked them."""
+def _own(inside: Sample, party: IntArray) -> tuple[IntArray, HashArray]:
+    """Each party with each question, of those that are kept of every account that asked them."""
     if not len(inside.account):
-        return np.zeros((0, 2), dtype=np.int64)
+        return party[:0], inside.core[:0]
     starts = np.flatnonzero(np.diff(inside.account, prepend=-1))
     ends = np.append(starts[1:], len(inside.account))
     full = ends[ends - starts >= MOST_CORES] - 1
     kept = inside.core <= inside.core[full].min() if len(full) else np.ones(len(inside.core), dtype=bool)
-    return np.unique(np.stack([party[kept], inside.core[kept].view(np.int64)], axis=1), axis=0)
+    return pairs_of(party[kept], inside.core[kept])
