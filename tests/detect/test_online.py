@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from spiritsafe.detect.account import ACCOUNT_DETECTORS
 from spiritsafe.detect.calibrate import reference_of
 from spiritsafe.detect.calls import PARAMS
 from spiritsafe.detect.features import Batch
@@ -434,6 +435,9 @@ def test_in_a_very_large_log_accounts_are_compared_with_some_of_the_others(
     assert watch.evaluate_alone(notable=float("-inf")) == whole
 
 
+OF_CALLS = {JOINTLY, *(detector.name for detector in ACCOUNT_DETECTORS if detector.sees == "calls")}
+
+
 def drawing(batch: Batch, names: Sequence[str], seed: int, everyone: bool = False) -> Batch:
     """The batch with columns of how answers were drawn: one account in six draws several, one in eight logprobs."""
     rng = np.random.default_rng(seed)
@@ -463,7 +467,8 @@ def test_how_answers_are_drawn_is_ranked_honestly_and_jointly_with_the_rest(
         for item in (item for finding in found for item in finding.evidence):
             worth.setdefault(item.result.name, []).append(10.0**item.result.log10_e)
     assert {"answers", "logprobs", "lengths", "volume", JOINTLY} <= set(worth)
-    assert max(np.mean(each) for each in worth.values()) < 1.35
+    mean = {name: float(np.mean(each)) for name, each in worth.items()}
+    assert all(value < 1.35 for name, value in mean.items() if name in OF_CALLS), mean
     lone = [actor(f"lone-{i}", centres(40, 77)[i], 200, {"payment": f"lone-{i}"}, 0.0) for i in range(5)]
     watch.learn_batch(drawing(batch_of(lone, seed=9), [a.name for a in lone], 9, everyone=True))
     for finding in watch.evaluate(notable=-9.0).findings:
@@ -478,8 +483,7 @@ def test_nothing_known_of_calls_is_no_evidence(
     watch = Watch(reference)
     watch.learn_batch(changed(batch, seconds=np.full(len(batch), np.nan)))
     found = of(watch.evaluate(notable=-9.0), "a")
-    told = {item.result.name for item in found.evidence}
-    assert not told & {"volume", "rhythm", "evenness", "pivot", "logprobs", "lengths"}
+    assert not {item.result.name for item in found.evidence} & (OF_CALLS - {JOINTLY, "answers"})
 
 
 def test_a_reference_without_a_detector_leaves_it_out_and_says_so(
