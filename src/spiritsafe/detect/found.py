@@ -52,9 +52,14 @@ def findings(judged: Judged, rings: Sequence[Ring], tenants: Mapping[str, Tenant
 
 
 def _evidence(judged: Judged, ring: Ring, rows: Mapping[str, int]) -> tuple[Evidence, ...]:
-    """That of what the members share, and of the members themselves, pooled as what they were found by allows."""
+    """That of what the members share, and of the members themselves, pooled as what they were found by allows.
+
+    When and how a ring draws is tested on the ring as a whole; what its members' calls show one by one would only
+    dilute that. See docs/decisions/0018-calls.md.
+    """
     at = np.array([rows[name] for name in ring.accounts if name in rows], dtype=np.int64)
-    seeing = [scored for scored in judged.scored if len(scored.known(at))]
+    asking = [scored for scored in judged.scored if scored.detector.sees == "prompts"]
+    seeing = [scored for scored in asking if len(scored.known(at))]
     if ring.basis == "shared":
         return (*(scored.ring(scored.known(at), ring) for scored in seeing), together(ring), *ring.evidence)
     return (*ring.evidence, *(pooled(scored, ring, rows) for scored in seeing))
