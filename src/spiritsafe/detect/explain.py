@@ -118,7 +118,9 @@ class _Weighing:
 
     def _of_accounts(self, place: int, detector: AccountDetector, names: Sequence[str]) -> FloatArray:
         """How far leaving each exchange out lowers its account's statistic, in those accounts where it is highest."""
-        weighing = self._weighings.setdefault(detector.name, Weighing(detector, self._again.batch))
+        weighing = self._weighings.get(detector.name)
+        if weighing is None:  # its features are made of all that was read: once a detector is enough
+            weighing = self._weighings[detector.name] = Weighing(detector, self._again.batch)
         company = self._compared(place, detector)
         none = np.zeros(0, dtype=np.int64)
         left_out = {
