@@ -29,7 +29,7 @@ import uvloop
 
 from parts import load, running
 
-LITELLM = "1.105.7"
+LITELLM = "1.100.5"
 """Pinned: 1.82.7, 1.82.8 and 1.107.0 were compromised releases."""
 
 BENCH = running.HERE.parent / ".bench"

@@ -113,7 +113,7 @@ class Child:
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    # Not process.send_signal(): that asks for the exit code first, and takes it from under asyncio, which says 255 then.
+    # Not process.send_signal(): that asks for the exit code first and takes it from asyncio, which then says 255.
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, number)
