@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,6 +13,12 @@ from spiritsafe.stats.result import Evidence
 def test_detectors_of_one_family_are_averaged(evidence: Callable[..., Evidence]) -> None:
     weights = by_family([evidence("asked", 2.0), evidence("asked", 0.0), evidence("phrased", 1.0)])
     assert weights == {"asked": pytest.approx(np.log10(50.5)), "phrased": 1.0}
+
+
+def test_the_detector_that_finds_most_has_the_most_weight(evidence: Callable[..., Evidence]) -> None:
+    heavy = msgspec.structs.replace(evidence("asked", 2.0), weight=3.0)
+    assert by_family([heavy, evidence("asked", 0.0)]) == {"asked": pytest.approx(np.log10(0.75 * 100 + 0.25))}
+    assert by_family([heavy]) == {"asked": pytest.approx(2.0)}
 
 
 def test_two_detectors_of_one_family_are_one_family(evidence: Callable[..., Evidence]) -> None:

@@ -120,6 +120,7 @@ class Scored:
         )
         return Evidence(
             family=self.detector.family,
+            weight=self.detector.weight,
             result=Result(
                 name=self.detector.name,
                 version=self.detector.version,
@@ -151,6 +152,7 @@ class Scored:
         words = self.detector.words(effect, int(np.median(self.measured.n[rows])))
         return Evidence(
             family=self.detector.family,
+            weight=self.detector.weight,
             result=Result(
                 name=self.detector.name,
                 version=self.detector.version,
@@ -203,6 +205,7 @@ def pooled(scored: Scored, ring: Ring, rows: Mapping[str, int]) -> Evidence:
     words = detector.words(float(np.median(measured.effect[at])), int(np.median(measured.n[at])))
     return Evidence(
         family=detector.family,
+        weight=detector.weight,
         result=Result(
             name=detector.name,
             version=detector.version,

@@ -81,7 +81,8 @@ class Detector(Protocol):
 
     ``features`` looks at each prompt or call alone, ``Tracker`` adds them up, ``measure`` compares. Only a tracker's
     ``learn`` changes anything. A ``by_kind`` statistic is ranked by how far it stands from the middle of the accounts
-    that ask about the same. ``clears`` says what would explain a high statistic.
+    that ask about the same. ``weight`` is its part in the mean over its family: the one that finds most has the most,
+    so that what the others don't see takes little from it. ``clears`` says what would explain a high statistic.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Detector(Protocol):
     null: str
     needs_peers: bool
     by_kind: bool
+    weight: float
     clears: str
 
     def tracker(self) -> Tracker:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from spiritsafe.stats.evalues import average, partial_conjunction
 
 if TYPE_CHECKING:
@@ -20,11 +22,16 @@ detectors themselves before it was ranked, and so stronger than what is left of 
 
 
 def by_family(evidence: Sequence[Evidence]) -> dict[str, float]:
-    """log10 of one e-value a family: the average of its detectors', valid whatever their dependence."""
-    found: dict[str, list[float]] = defaultdict(list)
+    """log10 of one e-value a family: the weighted mean of its detectors', valid whatever their dependence."""
+    found: dict[str, list[Evidence]] = defaultdict(list)
     for item in evidence:
-        found[item.family].append(item.result.log10_e)
-    return {family: average(values) for family, values in sorted(found.items())}
+        found[item.family].append(item)
+    return {family: _mean(items) for family, items in sorted(found.items())}
+
+
+def _mean(items: Sequence[Evidence]) -> float:
+    weights = np.array([item.weight for item in items])
+    return average([item.result.log10_e for item in items], weights / weights.sum())
 
 
 def from_families(weights: Mapping[str, float], families: int) -> float:

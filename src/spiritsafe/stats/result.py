@@ -104,9 +104,11 @@ class Telling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A ``Result`` with the family it belongs to. Two families are needed before anyone is sanctioned.
 
-    ``telling`` are the exchanges that weigh most, the weightiest first, once they were looked for.
+    ``weight``, fixed before anything was seen, is its part in the mean over the family. ``telling`` are the exchanges
+    that weigh most, the weightiest first, once they were looked for.
     """
 
     family: str
     result: Result
+    weight: float = 1.0
     telling: tuple[Telling, ...] = ()

@@ -35,6 +35,7 @@ class Answers:
     null = "this account asks for several answers as rarely as honest tenants of its kind do"
     needs_peers = False
     by_kind = True
+    weight = 1.0
     clears = "an evaluation that samples, or a product that lets its users choose, once shown, would clear it"
 
     def features(self, calls: Calls) -> Rows:

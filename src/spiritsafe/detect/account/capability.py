@@ -37,6 +37,7 @@ class Capability:
     parts: frozenset[Part] = frozenset({"embedding"})
     needs_peers = True
     by_kind = False
+    weight = 1.0
     every_prompt = False
     clears = "a purpose that needs this capability, such as teaching, testing or a product built on it, would clear it"
 

@@ -39,6 +39,7 @@ class Coverage:
     parts: frozenset[Part] = frozenset()
     needs_peers = False
     by_kind = False
+    weight = 1.0
     every_prompt = True
     clears = "a stock of its own to work through once, such as documents or tickets, would clear it"
 

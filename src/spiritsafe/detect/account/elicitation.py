@@ -47,6 +47,7 @@ class Elicitation:
     parts: frozenset[Part] = frozenset({"ngrams", "embedding"})
     needs_peers = True
     by_kind = False
+    weight = 3.0
     every_prompt = False
     clears = "a product that needs reasoning, grades or records in its answers would clear it"
 

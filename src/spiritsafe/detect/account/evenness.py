@@ -37,6 +37,7 @@ class Evenness:
     null = "this account's calls arrive in bursts as those of honest tenants of its kind do"
     needs_peers = False
     by_kind = True
+    weight = 1.0
     clears = "a monitor or a queue that is worked off at a steady pace, once shown, would clear it"
 
     def features(self, calls: Calls) -> Rows:

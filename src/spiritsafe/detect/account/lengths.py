@@ -32,6 +32,7 @@ class Lengths:
     null = "this account draws answers as long as honest tenants of its kind do"
     needs_peers = False
     by_kind = True
+    weight = 1.0
     clears = "work whose results are long, such as reports or programs, would clear it"
 
     def features(self, calls: Calls) -> Rows:

@@ -30,6 +30,7 @@ class Logprobs:
     null = "this account asks for log-probabilities as rarely as honest tenants of its kind do"
     needs_peers = False
     by_kind = True
+    weight = 1.0
     clears = "a classifier or an evaluation that reads probabilities, once shown, would clear it"
 
     def features(self, calls: Calls) -> Rows:

@@ -33,6 +33,7 @@ class Manner:
     parts: frozenset[Part] = frozenset({"embedding"})
     needs_peers = True
     by_kind = False
+    weight = 1.0
     every_prompt = False
 
     def features(self, sketches: SketchColumns) -> Rows:

@@ -36,6 +36,7 @@ class Pivot:
     null = "this account's traffic grows from day to day as that of honest tenants of its kind does"
     needs_peers = False
     by_kind = True
+    weight = 1.0
     clears = "a launch or a new use that began that day would clear it"
 
     def features(self, calls: Calls) -> Rows:

@@ -45,6 +45,7 @@ class Population:
     parts: frozenset[Part] = frozenset({"embedding"})
     needs_peers = True
     by_kind = False
+    weight = 3.0
     every_prompt = False
     clears = "honest customers of its kind in the reference would clear it, or its word on what it is for, once checked"
 

@@ -35,6 +35,7 @@ class Rhythm:
     null = "this account keeps day and night as honest tenants of its kind do"
     needs_peers = False
     by_kind = True
+    weight = 1.0
     clears = "users on several continents, or a service that watches round the clock, would clear it"
 
     def features(self, calls: Calls) -> Rows:

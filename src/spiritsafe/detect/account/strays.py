@@ -39,6 +39,7 @@ class Strays:
     parts: frozenset[Part] = frozenset({"embedding"})
     needs_peers = True
     by_kind = False
+    weight = 1.0
     every_prompt = False
     clears = "a second purpose beside the one it mostly serves, once it is named, would clear it"
 

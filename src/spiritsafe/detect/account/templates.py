@@ -41,6 +41,7 @@ class Templates:
     parts: frozenset[Part] = frozenset({"embedding"})
     needs_peers = True
     by_kind = False
+    weight = 1.0
     every_prompt = False
     clears = "a program of its own that asks in fixed forms, such as a pipeline over documents, would clear it"
 

@@ -33,6 +33,7 @@ class Volume:
     null = "this account draws as much on its busiest day as honest tenants of its kind do"
     needs_peers = False
     by_kind = True
+    weight = 1.0
     clears = "a launch, a batch of its own or many users behind it, once shown, would clear it"
 
     def features(self, calls: Calls) -> Rows:

@@ -15,7 +15,7 @@ from spiritsafe.distill.answers import reusable
 from spiritsafe.distill.api_logprobs import map_rows
 from spiritsafe.distill.batches import Batch, Example, collate, encode
 from spiritsafe.distill.cache.reader import CacheReader
-from spiritsafe.distill.cache.types import Manifest, Spec, tokenizer_digest
+from spiritsafe.distill.cache.types import MANIFEST, Manifest, Spec, tokenizer_digest
 from spiritsafe.distill.cache.writer import CacheWriter
 from spiritsafe.distill.losses.chunked import from_head
 from spiritsafe.distill.rows import Row, read_rows
@@ -42,6 +42,8 @@ def step(run: Run, report: Report) -> Made:
     rows = [r for r in read_rows(run.path("collect") / "rows.parquet") if not r.held_out]
     out = run.path("cache") / "data"
     api = not has_weights(run.recipe.teacher.weights_source)
+    # A kill may have come when the cache was whole and the stage was not: all rows are done then, it is closed again.
+    (out / MANIFEST).unlink(missing_ok=True)
     manifest, left_out, tokens = _from_api(run, rows, out) if api else _from_weights(run, rows, out, report)
     reasons = run.path("cache") / "left_out.json"
     write_atomic(reasons, msgspec.json.format(msgspec.json.encode(left_out), indent=1))
