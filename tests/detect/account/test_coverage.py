@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spiritsafe.detect.account.coverage import MOST_CORES, Coverage
+from spiritsafe.detect.account.digests import split
 from spiritsafe.detect.types import Measured, Peers
 from spiritsafe.record.sketch import sketch_texts
 
@@ -11,10 +12,7 @@ NOBODY = np.zeros(0, dtype=np.int64)
 
 
 def features(cores: np.ndarray) -> np.ndarray:
-    pieces = (cores.astype(np.uint64)[:, None] >> (np.arange(3, dtype=np.uint64) * np.uint64(22))) & np.uint64(
-        2**22 - 1
-    )
-    return pieces.astype(np.float32)
+    return split(cores.astype(np.uint64))
 
 
 def measured(asked: list[np.ndarray]) -> Measured:

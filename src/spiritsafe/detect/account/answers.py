@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from spiritsafe.detect.account import digests
 from spiritsafe.detect.account.shares import share_at_least
 from spiritsafe.detect.types import UNKNOWN, Measured
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from spiritsafe.detect.types import Family, IntArray, Peers, Rows, Tracker
 
 MOST_PROMPTS = 128
-_BITS, _PIECES = 22, 3
 
 
 class Answers:
@@ -39,9 +39,8 @@ class Answers:
     clears = "an evaluation that samples, or a product that lets its users choose, once shown, would clear it"
 
     def features(self, calls: Calls) -> Rows:
-        """The digest of the prompt in 22 bits a column, NaN without a prompt, and the answers drawn [n, 4]."""
-        shifts = np.arange(_PIECES, dtype=np.uint64) * np.uint64(_BITS)
-        pieces = ((calls.digest[:, None] >> shifts) & np.uint64((1 << _BITS) - 1)).astype(np.float32)
+        """The digest of the prompt, split, NaN without a prompt, and the answers drawn [n, 4]."""
+        pieces = digests.split(calls.digest)
         pieces[calls.digest == 0] = np.nan
         drawn = np.fmax(calls.param("n"), 1.0)
         # At temperature 0 the same prompt brings the same answer: whatever it is asked again for, not for another one.
@@ -90,9 +89,8 @@ class _Drawn:
         """Take in calls [n, 4]; those without a prompt count for nothing."""
         rows = rows[~np.isnan(rows[:, 0])]
         self._n += len(rows)
-        shifts = np.arange(_PIECES, dtype=np.uint64) * np.uint64(_BITS)
-        digests = np.bitwise_or.reduce(rows[:, :_PIECES].astype(np.uint64) << shifts, axis=1)
-        for digest, drawn in zip(digests.tolist(), rows[:, _PIECES].tolist(), strict=True):
+        asked = digests.joined(rows[:, : digests.COLUMNS])
+        for digest, drawn in zip(asked.tolist(), rows[:, digests.COLUMNS].tolist(), strict=True):
             self._drawn[digest] = min(self._drawn.get(digest, 0.0) + drawn, 1e6)
         if len(self._drawn) > MOST_PROMPTS:
             kept = sorted(self._drawn)[:MOST_PROMPTS]

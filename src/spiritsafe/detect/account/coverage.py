@@ -6,19 +6,16 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from spiritsafe.detect.account import digests
 from spiritsafe.detect.types import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from spiritsafe.detect.types import Family, IntArray, Peers, Rows, Tracker
     from spiritsafe.record.sketch import Part, SketchColumns
 
 MOST_CORES = 1024
-_BITS = 22
-_PIECES = 3
 
 
 class Coverage:
@@ -44,10 +41,8 @@ class Coverage:
     clears = "a stock of its own to work through once, such as documents or tickets, would clear it"
 
     def features(self, sketches: SketchColumns) -> Rows:
-        """The core of each text [n, 3], 22 bits a column, which float32 holds exactly."""
-        shifts = np.arange(_PIECES, dtype=np.uint64) * np.uint64(_BITS)
-        pieces = (sketches.core[:, None] >> shifts) & np.uint64((1 << _BITS) - 1)
-        return pieces.astype(np.float32)
+        """The core of each text, split [n, digests.COLUMNS]."""
+        return digests.split(sketches.core)
 
     def tracker(self) -> Tracker:
         """A tracker that has seen nothing."""
@@ -91,8 +86,8 @@ class _Cores:
         return made
 
     def learn(self, rows: Rows) -> None:
-        """Take in cores [n, 3]. Beyond ``MOST_CORES`` different ones only repetitions are noticed."""
-        for core in _joined(rows).tolist():
+        """Take in cores that were split. Beyond ``MOST_CORES`` different ones only repetitions are noticed."""
+        for core in digests.joined(rows).tolist():
             before = self._counts.get(core, 0)
             self._n += 1
             self._again += before
@@ -109,9 +104,3 @@ class _Cores:
         for core, count in sorted(self._counts.items()):
             flat += [core, count]
         return np.array(flat, dtype="<u8").tobytes()
-
-
-def _joined(rows: Rows) -> NDArray[np.uint64]:
-    shifts = np.arange(_PIECES, dtype=np.uint64) * np.uint64(_BITS)
-    joined: NDArray[np.uint64] = np.bitwise_or.reduce(rows.astype(np.uint64) << shifts, axis=1)
-    return joined
