@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from spiritsafe.detect.account.nearby import LEAST
 from spiritsafe.detect.account.standing import MOST_PEERS, Standing
+from spiritsafe.detect.types import UNKNOWN
 
 NOBODY = np.zeros(0, dtype=np.int64)
 SUPPORT, TUTOR = np.array([0.7, 0.3, 0.0, 0.0]), np.array([0.1, 0.0, 0.8, 0.1])
@@ -93,6 +95,13 @@ def test_without_peers_a_share_stands_for_itself() -> None:
     low, high = found.share_above(np.array([0.1, 0.6]), np.zeros(0), 0.02)
     assert 0.0 < low < high
     assert not found.near.enough().any()
+
+
+def test_what_was_measured_is_unknown_with_too_few_peers(peers: np.ndarray) -> None:
+    statistic, effect = np.array([2.0]), np.array([0.3])
+    known = stands(peers, MIXED).measured(statistic, effect)
+    assert (known.statistic.tolist(), known.effect.tolist(), known.n.tolist()) == ([2.0], [0.3], [100])
+    assert stands(peers[: LEAST - 1], MIXED).measured(statistic, effect).statistic.tolist() == [UNKNOWN]
 
 
 def test_peers_are_not_held_against_themselves(peers: np.ndarray) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from spiritsafe.detect.account import sorts
+from spiritsafe.detect.account.mix import Mix
 from spiritsafe.detect.account.sorts import sorts_of
 from spiritsafe.detect.account.standing import Counted, Standing
 from spiritsafe.detect.account.sums import Sums
@@ -30,7 +31,7 @@ WEIGHTS = Path(__file__).parent / "data" / "elicitation.npz"
 _LEAST = 0.02
 
 
-class Elicitation:
+class Elicitation(Mix):
     """A linear model over hashed word n-grams gives each prompt a chance of being worded so; their mean is the share.
 
     Only what users send is read: a system prompt is never scored, however often its sentence comes with an exchange.
@@ -41,14 +42,10 @@ class Elicitation:
 
     name = "elicitation"
     version = 2
-    sees: Literal["prompts"] = "prompts"
     family: Family = "phrased"
     null = "this account words its prompts as honest tenants do that ask for the same sorts of things"
     parts: frozenset[Part] = frozenset({"ngrams", "embedding"})
-    needs_peers = True
-    by_kind = False
     weight = 3.0
-    every_prompt = False
     clears = "a product that needs reasoning, grades or records in its answers would clear it"
 
     def features(self, sketches: SketchColumns) -> Rows:
@@ -58,10 +55,6 @@ class Elicitation:
     def tracker(self) -> Tracker:
         """A tracker that has seen nothing."""
         return Sums(1 + len(sorts.model().names))
-
-    def from_state(self, state: bytes) -> Tracker:
-        """The tracker whose ``state`` this was."""
-        return Sums.from_state(state)
 
     def measure(self, windows: Rows, peers: Peers, left_out: Sequence[IntArray]) -> Measured:
         """Effect: the share of prompts worded so."""

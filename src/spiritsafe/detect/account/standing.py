@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from spiritsafe.detect.account.nearby import Nearby, itself, nearest
+from spiritsafe.detect.types import UNKNOWN, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,6 +133,11 @@ class Standing(NamedTuple):
         _, mine = _apart(Shares(self.windows.n, share[:, None]), self.near, usual, least, least)
         _, theirs = _apart(Shares(self.among.shares.n, usual), self.among.near, usual, least, least)
         return self.above(mine[:, 0], theirs[:, 0], _AMONG)
+
+    def measured(self, statistic: FloatArray, effect: FloatArray) -> Measured:
+        """A statistic [m] and its effect; unknown where there are too few peers to have compared with."""
+        known = np.where(self.near.enough(), statistic, UNKNOWN)
+        return Measured(known, effect, self.windows.n.astype(np.int64))
 
 
 def _apart(

@@ -6,23 +6,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spiritsafe.detect.account.sorts import model, sorts_of
+from spiritsafe.detect.account.mix import Mix
+from spiritsafe.detect.account.sorts import model
 from spiritsafe.detect.account.standing import Standing
-from spiritsafe.detect.account.sums import Sums
-from spiritsafe.detect.types import UNKNOWN, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Literal
 
-    from spiritsafe.detect.types import Family, FloatArray, IntArray, Peers, Rows, Tracker
-    from spiritsafe.record.sketch import Part, SketchColumns
+    from spiritsafe.detect.types import Family, FloatArray, IntArray, Measured, Peers, Rows
 
 _FLOOR = 0.3
 _SORTS = 3
 
 
-class Strays:
+class Strays(Mix):
     """The three sorts of prompts that stand out most above the peers whose traffic resembles this one: the root of
     the sum of their squared deviations, against what those peers themselves come to among their own.
 
@@ -35,25 +32,7 @@ class Strays:
     version = 1
     family: Family = "asked"
     null = "this account asks for the sorts of things that honest tenants ask for that resemble it"
-    sees: Literal["prompts"] = "prompts"
-    parts: frozenset[Part] = frozenset({"embedding"})
-    needs_peers = True
-    by_kind = False
-    weight = 1.0
-    every_prompt = False
     clears = "a second purpose beside the one it mostly serves, once it is named, would clear it"
-
-    def features(self, sketches: SketchColumns) -> Rows:
-        """The chance that each text is of each sort [n, sorts]."""
-        return sorts_of(sketches)
-
-    def tracker(self) -> Tracker:
-        """A tracker that has seen nothing."""
-        return Sums(len(model().names))
-
-    def from_state(self, state: bytes) -> Tracker:
-        """The tracker whose ``state`` this was."""
-        return Sums.from_state(state)
 
     def measure(self, windows: Rows, peers: Peers, left_out: Sequence[IntArray]) -> Measured:
         """Effect: the share of prompts beyond what the peers ask for, over all sorts. Unknown with too few peers."""
@@ -61,8 +40,7 @@ class Strays:
         excess, deviations, usual = stands.deviations()
         statistic = stands.above(_straying(deviations), _straying(usual), _FLOOR)
         beyond = np.maximum(excess[:, ~model().manner], 0.0).sum(axis=1)
-        n = stands.windows.n.astype(np.int64)
-        return Measured(np.where(stands.near.enough(), statistic, UNKNOWN), beyond, n)
+        return stands.measured(statistic, beyond)
 
     def words(self, effect: float, n: int) -> str:
         """What was seen, as a fact that a person can check."""

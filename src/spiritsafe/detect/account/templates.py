@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spiritsafe.detect.account.mix import Mix
 from spiritsafe.detect.account.sorts import model, sorts_of
 from spiritsafe.detect.account.standing import Counted, Standing
 from spiritsafe.detect.account.sums import Sums
-from spiritsafe.detect.types import UNKNOWN, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spiritsafe.detect.types import Family, HashArray, IntArray, Peers, Rows, Tracker
-    from spiritsafe.record.sketch import Part, SketchColumns
+    from spiritsafe.detect.types import Family, HashArray, IntArray, Measured, Peers, Rows, Tracker
+    from spiritsafe.record.sketch import SketchColumns
 
 LEAST = 3
 MOST_PROMPTS = 256
@@ -24,7 +24,7 @@ _MARKS = 3
 _LEAST_SPREAD = 0.05
 
 
-class Templates:
+class Templates(Mix):
     """A skeleton is an opening or a closing of eight units (digits masked) that at least three prompts share whose
     rare words differ. The statistic is by how many deviations the share of prompts on a skeleton is above that of the
     peers that ask for the same sorts of things: evaluations have skeletons too.
@@ -35,14 +35,8 @@ class Templates:
 
     name = "templates"
     version = 1
-    sees: Literal["prompts"] = "prompts"
     family: Family = "phrased"
     null = "this account asks in fixed forms no more than honest tenants that ask for the same sorts of things"
-    parts: frozenset[Part] = frozenset({"embedding"})
-    needs_peers = True
-    by_kind = False
-    weight = 1.0
-    every_prompt = False
     clears = "a program of its own that asks in fixed forms, such as a pipeline over documents, would clear it"
 
     def features(self, sketches: SketchColumns) -> Rows:
@@ -64,8 +58,7 @@ class Templates:
         mine, theirs = Counted.of(windows), Counted.of(peers.rows)
         stands = Standing.of(mine.sums, theirs.sums, left_out)
         above = stands.share_above(mine.share, theirs.share[stands.kept], _LEAST_SPREAD)
-        statistic = np.where(stands.near.enough(), above, UNKNOWN)
-        return Measured(statistic, mine.share, stands.windows.n.astype(np.int64))
+        return stands.measured(above, mine.share)
 
     def words(self, effect: float, n: int) -> str:
         """What was seen, as a fact that a person can check."""
