@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 
 from spiritsafe.detect.calibrate import reference_of_exchanges
+from spiritsafe.detect.middles import is_known
 from spiritsafe.detect.online import Watch
 from spiritsafe.detect.wealth import log10_wealth
 from spiritsafe.drill.crowd import HOURS, START, crowd
@@ -30,6 +31,7 @@ from spiritsafe.stats.conformal import Reference
 from spiritsafe.stats.evalues import average
 from spiritsafe.stats.intervals import clopper_pearson
 from spiritsafe.stats.multiple import e_bh
+from spiritsafe.stats.result import Result
 
 ALPHAS = (0.01, 0.001)
 SHARES = {"person": 64, "coder": 9, "student": 6, "support": 8, "translator": 3, "evaluation": 3, "agent": 7}
@@ -64,7 +66,24 @@ def people(seed: int, accounts: int, days: float) -> list[list[Exchange]]:
     return list(held.values())
 
 
-def watched(accounts: int, others: int, days: int, seed: int) -> list[Line]:
+@dataclasses.dataclass
+class Won:
+    """What ``n`` accounts won on average by one detector, and the share of random divisions in which they win as much.
+
+    ``error`` is the standard deviation of that average over the divisions.
+    """
+
+    what: str
+    n: int
+    mean: float
+    error: float
+    share: float
+
+    def show(self) -> str:
+        return f"{self.what:<34}{self.n:>8}{self.mean:>9.3f}{self.error:>9.3f}{self.share:>8.3f}"
+
+
+def watched(accounts: int, others: int, days: int, seed: int, divisions: int) -> tuple[list[Line], list[Won]]:
     """Watch ``accounts`` honest accounts for so many days, against a reference of ``others`` of the same crowd."""
     everyone = people(seed, accounts + others, float(days))
     drawn = np.random.default_rng(seed).random(len(everyone) // 3 + 1) < others / len(everyone)  # a company in a piece
@@ -91,7 +110,32 @@ def watched(accounts: int, others: int, days: int, seed: int) -> list[Line]:
                     if log10_e >= -np.log10(alpha):
                         crossed.setdefault((what, alpha), set()).add(finding.subject)
     names = [detector.name for detector in watch.detectors] + ["mean of families", "two families"]
-    return [Line(name, alpha, len(crossed.get((name, alpha), ())), len(tested)) for name in names for alpha in ALPHAS]
+    lines = [Line(name, alpha, len(crossed.get((name, alpha), ())), len(tested)) for name in names for alpha in ALPHAS]
+    return lines, won(watch, divisions, np.random.default_rng(seed))
+
+
+def won(watch: Watch, divisions: int, rng: np.random.Generator) -> list[Won]:
+    """What the accounts have won so far, by each detector and jointly (whose reference scores are not kept)."""
+    assert watch.reference is not None
+    told: dict[str, list[Result]] = {}
+    for finding in watch.evaluate(notable=float("-inf")).findings:
+        for item in finding.evidence:
+            told.setdefault(item.result.name, []).append(item.result)
+    found = []
+    for name, results in told.items():
+        mean, each = float(np.mean([10.0**result.log10_e for result in results])), []
+        if name in watch.reference.detectors:
+            held = watch.reference.detectors[name].statistic()
+            held = held[is_known(held)]
+            every = np.concatenate([held, [result.statistic for result in results]])
+            for _ in range(divisions):
+                mixed = rng.permutation(every)
+                p = Reference.of(mixed[: len(held)]).p(mixed[len(held) :])
+                each.append(float(np.mean(10.0 ** log10_wealth(p, len(held)))))
+        error = float(np.std(each)) if each else float("nan")
+        as_much = (1 + sum(one >= mean for one in each)) / (divisions + 1) if each else float("nan")
+        found.append(Won(name, len(results), mean, error, as_much))
+    return found
 
 
 def _when(exchange: Exchange) -> tuple[datetime, str]:
@@ -157,11 +201,16 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--references", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--divisions", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     began = time.process_time()
     print(f"{'evidence by':<34}{'alpha':>8}   ever crossed 1/alpha     share   95% interval")
-    for line in watched(args.accounts, args.others, args.days, args.seed):
+    lines, averages = watched(args.accounts, args.others, args.days, args.seed, args.divisions)
+    for line in lines:
+        print(line.show())
+    print(f"\n{'won on the last day, by':<34}{'accounts':>8}{'mean e':>9}{'error':>9}   share of divisions as high")
+    for line in averages:
         print(line.show())
     rng = np.random.default_rng(args.seed)
     print("\nover references of 4,000, accounts of which two in three copy another, 10,000 at a time")
