@@ -11,25 +11,41 @@ from spiritsafe.detect.account import account_detectors
 from spiritsafe.detect.fold import MOST_PROMPTS, Fold, Folded, Parcel, Split, fold, split
 from spiritsafe.detect.log import open_log
 from spiritsafe.detect.online import Watch
+from spiritsafe.detect.tenant import Tenant
+from spiritsafe.detect.texts import Cut, Table, cut
 from spiritsafe.record.exchange import Exchange, Message
 from spiritsafe.record.log import SealedLog
 
 WORDS = [f"{a}{b}{c}" for a in "bcdfghklmnprst" for b in "aeiou" for c in "bcdfghklmnprst"]
 
 
+DETECTORS = tuple(detector.name for detector in account_detectors())
+
+
 def shares(path: Path, work: Path, buckets: int = 3) -> Parcel:
     work.mkdir(exist_ok=True)
     (partition,) = open_log([str(path)]).partitions
-    return split(Split(0, partition, (), buckets, work))
+    return split(Split(0, partition, (), buckets, 2, work, seed=7))
 
 
-def folded(work: Path, *paths: Path | None, before: Path | None = None) -> tuple[Watch, int]:
+def folded(
+    work: Path, *parcels: Parcel, bucket: int | None = None, before: Path | None = None
+) -> tuple[dict[str, Tenant], int]:
+    """What is known of the accounts of some parcels, or of one bucket of them, and how many exchanges came twice."""
     work.mkdir(exist_ok=True)
-    after = work / "after"
-    twice = fold(Fold(tuple((p,) for p in paths if p is not None), before, after, None))
+    after, tables = work / "after", tuple(Table(work / f"table-{number}") for number in range(2))
+    for number, table in enumerate(tables):
+        texts = [parcel.texts[number] for parcel in parcels]
+        cut(Cut(tuple(path for path in texts if path is not None), DETECTORS, table))
+    paths = [
+        path for parcel in parcels for path in parcel.shares[slice(bucket, None if bucket is None else bucket + 1)]
+    ]
+    twice = fold(Fold(tuple((path,) for path in paths if path is not None), tables, before, after, None))
+    for table in tables:
+        table.drop()
     watch = Watch()
     watch.restore(msgspec.msgpack.decode(after.read_bytes(), type=Folded).watch)
-    return watch, twice
+    return watch.tenants, twice
 
 
 def test_an_account_is_in_one_share_and_its_rows_stay_in_order(traffic: pl.DataFrame, tmp_path: Path) -> None:
@@ -37,9 +53,9 @@ def test_an_account_is_in_one_share_and_its_rows_stay_in_order(traffic: pl.DataF
     parcel = shares(tmp_path / "a.parquet", tmp_path / "w")
     assert parcel.rows == traffic.height
     assert parcel.accounts == set(traffic.get_column("account_id").unique())
-    found = [folded(tmp_path / "f", path)[0].tenants for path in parcel.shares]
+    found = [folded(tmp_path / "f", parcel, bucket=bucket)[0] for bucket in range(3)]
     assert sum(len(tenants) for tenants in found) == len(parcel.accounts)
-    whole = folded(tmp_path / "f", *shares(tmp_path / "a.parquet", tmp_path / "one", buckets=1).shares)[0].tenants
+    whole, _ = folded(tmp_path / "f", shares(tmp_path / "a.parquet", tmp_path / "one", buckets=1))
     assert set(whole) == parcel.accounts
     for tenants in found:
         for name, tenant in tenants.items():
@@ -50,34 +66,40 @@ def test_folding_on_gives_what_folding_at_once_gives(traffic: pl.DataFrame, tmp_
     half = traffic.height // 2
     for name, part in (("a", traffic.head(half)), ("b", traffic.slice(half))):
         part.write_parquet(tmp_path / f"{name}.parquet")
-    a, b = (shares(tmp_path / f"{n}.parquet", tmp_path / n, buckets=1).shares for n in "ab")
-    at_once, _ = folded(tmp_path / "once", *a, *b)
-    folded(tmp_path / "first", *a)
-    going_on, _ = folded(tmp_path / "then", *b, before=tmp_path / "first" / "after")
-    assert at_once.snapshot() == going_on.snapshot()
+    a, b = (shares(tmp_path / f"{n}.parquet", tmp_path / n, buckets=1) for n in "ab")
+    folded(tmp_path / "once", a, b)
+    folded(tmp_path / "first", a)
+    folded(tmp_path / "then", b, before=tmp_path / "first" / "after")
+    at_once, going_on = (
+        msgspec.msgpack.decode((tmp_path / name / "after").read_bytes(), type=Folded).watch for name in ("once", "then")
+    )
+    assert at_once == going_on
 
 
 def test_an_exchange_that_comes_twice_counts_once(tmp_path: Path) -> None:
     frame = pl.DataFrame({"account_id": ["a"] * 4, "prompt": WORDS[:4], "exchange_id": ["x", "y", "x", None]})
     frame.write_parquet(tmp_path / "a.parquet")
-    a = shares(tmp_path / "a.parquet", tmp_path / "a", buckets=1).shares
-    once, twice = folded(tmp_path / "f", *a)
+    a = shares(tmp_path / "a.parquet", tmp_path / "a", buckets=1)
+    once, twice = folded(tmp_path / "f", a)
     assert twice == 1
-    assert once.tenants["a"].exchanges == 3
-    again, twice = folded(tmp_path / "g", *a, before=tmp_path / "f" / "after")
+    assert once["a"].exchanges == 3
+    again, twice = folded(tmp_path / "g", a, before=tmp_path / "f" / "after")
     assert twice == 3
-    assert again.tenants["a"].exchanges == 4
+    assert again["a"].exchanges == 4
 
 
 def test_an_account_that_floods_is_sampled_and_the_others_are_not(tmp_path: Path) -> None:
     flood = [f"{one} {two}" for one in WORDS[:100] for two in WORDS[100:130]]
     columns = {"account_id": ["a"] * len(flood) + ["b"] * 40, "prompt": [*flood, *WORDS[:40]]}
     pl.DataFrame(columns).write_parquet(tmp_path / "a.parquet")
-    watch, _ = folded(tmp_path / "f", *shares(tmp_path / "a.parquet", tmp_path / "a").shares)
-    assert watch.tenants["a"].exchanges == len(flood)
-    assert len(watch.tenants["b"].seen) == 40
-    looked_at = 256 * len(watch.tenants["a"].done) + len(watch.tenants["a"].seen)
+    parcel = shares(tmp_path / "a.parquet", tmp_path / "a")
+    tenants, _ = folded(tmp_path / "f", parcel)
+    assert tenants["a"].exchanges == len(flood)
+    assert len(tenants["b"].seen) == 40
+    looked_at = 256 * len(tenants["a"].done) + len(tenants["a"].seen)
     assert MOST_PROMPTS <= looked_at < 4.5 * MOST_PROMPTS
+    written = sum(pl.read_ipc_stream(path).height for path in parcel.texts if path is not None)
+    assert written < len(flood) / 2
 
 
 @pytest.mark.parametrize("buckets", [1, 4])
@@ -92,5 +114,5 @@ def test_a_sealed_record_is_split_too(tmp_path: Path, buckets: int) -> None:
     sealed.close()
     parcel = shares(tmp_path, tmp_path / "w", buckets)
     assert parcel.rows == 60
-    tenants = {n: t for path in parcel.shares for n, t in folded(tmp_path / "f", path)[0].tenants.items()}
+    tenants, _ = folded(tmp_path / "f", parcel)
     assert {name: len(tenant.seen) for name, tenant in tenants.items()} == {"a0": 20, "a1": 20, "a2": 20}

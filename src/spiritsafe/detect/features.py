@@ -19,7 +19,7 @@ from spiritsafe.record.sketch import columns_of, join, read_sketch, sketch_texts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spiritsafe.detect.memo import Memo
+    from spiritsafe.detect.texts import Texts
     from spiritsafe.detect.types import HashArray, IntArray, LinkKind, Rows
     from spiritsafe.record.exchange import Exchange
     from spiritsafe.record.sketch import Part, SketchColumns, TextSketch
@@ -41,8 +41,7 @@ class Batch:
     ``owner`` [n] indexes ``accounts``; ``seconds`` [n] is the time since 1970, NaN where unknown; ``prompt`` [n]
     indexes the rows of ``prompts`` (each text once), -1 where nothing was asked or nothing is kept of it;
     ``shared`` [n, len(SHARED)] holds digests of what accounts share, 0 for none; ``model`` [n] indexes ``models``;
-    ``params`` are those of ``Calls``. ``features`` are what each prompt detector sees of ``prompts``, where that is
-    known already; the parts of the sketches that it is made of are then left out.
+    ``params`` are those of ``Calls``.
     """
 
     accounts: tuple[str, ...]
@@ -54,7 +53,6 @@ class Batch:
     models: tuple[str, ...]
     model: IntArray
     params: Rows
-    features: tuple[Rows, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.owner)
@@ -104,21 +102,19 @@ def from_exchanges(exchanges: Sequence[Exchange], parts: frozenset[Part], key: b
     )
 
 
-def from_frame(frame: pl.DataFrame, parts: frozenset[Part], key: bytes = b"", memo: Memo | None = None) -> Batch:
-    """Read rows of a Parquet log (``scan.columns`` says which it has), in the order given. With a ``memo``, texts that
-    came lately are not sketched again, and the ``features`` come with the batch; it knows no key.
+def from_frame(frame: pl.DataFrame, parts: frozenset[Part], key: bytes = b"", texts: Texts | None = None) -> Batch:
+    """Read rows of a Parquet log (``scan.columns`` says which it has), in the order given. With ``texts`` the column
+    ``text`` holds the digest of what each row asked, null for nothing.
     """
     owner, accounts = _codes(frame.get_column("account_id"))
     model, models = _codes(_column(frame, "model", pl.String).fill_null(""))
-    asked = _column(frame, "prompt", pl.String)
-    digest = asked.hash(seed=0 if memo is None else memo.seed).to_numpy()
-    keys, first, inverse = np.unique(digest, return_index=True, return_inverse=True)
-    features = None
-    if memo is None:
+    if texts is None:
+        asked = _column(frame, "prompt", pl.String)
+        _, first, inverse = np.unique(asked.hash().to_numpy(), return_index=True, return_inverse=True)
         prompts = sketch_texts([text or "" for text in asked.gather(first)], key, parts=parts)
+        place = np.where(asked.is_not_null().to_numpy(), inverse, -1).astype(np.int64)
     else:
-        prompts, features = memo.see(keys, lambda some: [text or "" for text in asked.gather(first[some])])
-    place = np.where(asked.is_not_null().to_numpy(), inverse, -1)
+        prompts, place = texts.of(frame.get_column("text"))
     micros = _column(frame, "time", pl.Datetime("us")).cast(pl.Int64).cast(pl.Float64) / 1e6
     shared = [_digests(_column(frame, name, pl.String)) for name, _ in SHARED]
     return Batch(
@@ -126,12 +122,11 @@ def from_frame(frame: pl.DataFrame, parts: frozenset[Part], key: bytes = b"", me
         owner=owner,
         seconds=micros.fill_null(np.nan).to_numpy(),
         prompts=prompts,
-        prompt=_asked(prompts, place.astype(np.int64)),
+        prompt=_asked(prompts, place),
         shared=np.stack(shared, axis=1) if len(frame) else np.zeros((0, len(SHARED)), dtype=np.uint64),
         models=models,
         model=model,
         params=np.stack([_number(frame, name) for name in PARAMS], axis=1),
-        features=features,
     )
 
 

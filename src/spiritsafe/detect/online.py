@@ -142,7 +142,7 @@ class Watch:
         if not len(batch):
             return
         looking = (detector for detector in self.detectors if detector.sees == "prompts")
-        features = batch.features or [detector.features(batch.prompts) for detector in looking]
+        features = [detector.features(batch.prompts) for detector in looking]
         order = np.argsort(batch.owner, kind="stable")
         seen = batch.calls()
         calls = [detector.features(seen)[order] for detector in self.detectors if detector.sees == "calls"]

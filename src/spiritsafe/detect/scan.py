@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from spiritsafe.detect.fold import Fold, Folded, Split, fold, split
 from spiritsafe.detect.online import Watch
 from spiritsafe.detect.partials import Partials, digest, keys
 from spiritsafe.detect.rows import Notes
+from spiritsafe.detect.texts import Cut, Table, cut
 from spiritsafe.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,8 +35,11 @@ AT_ONCE = 16
 MOST_AT_ONCE = 128
 """Buckets of a file that is split in one piece: its partitions of two million rows, in shares of 250,000."""
 
-_SPLITTING = 0.15
-"""The part of the work that splitting is, for the time estimate."""
+TEXTS_AT_ONCE = 200_000
+"""Rows of a step for which there is one table of texts."""
+
+_SPLITTING, _CUTTING = 0.15, 0.35
+"""The parts of the work that splitting and cutting are, for the time estimate."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +118,19 @@ class _Run:
     accounts: set[str] = field(default_factory=set)
     notes: Notes = field(default_factory=Notes)
     steps: int = 0
+    seed: int = field(default_factory=lambda: secrets.randbits(63))
 
     def learn(self, sources: Sequence[Source]) -> None:
         """Go on with these files."""
         for here in _steps(sources):
             each = [(number, partition) for number, group in enumerate(here) for partition in group]
-            tasks = [Split(n, partition, self.grants, self.buckets, self.work) for n, (_, partition) in enumerate(each)]
+            count = max(1, sum(partition.rows for _, partition in each) // TEXTS_AT_ONCE)
+            tasks = [
+                Split(number, partition, self.grants, self.buckets, count, self.work, self.seed)
+                for number, (_, partition) in enumerate(each)
+            ]
             shares: list[list[list[Path]]] = [[[] for _ in here] for _ in range(self.buckets)]
+            texts: list[list[Path]] = [[] for _ in range(count)]
             rows, before = 0, self.rows
             for (group, _), parcel in zip(each, self.engine.run(split, tasks), strict=True):
                 rows += parcel.rows
@@ -127,24 +138,39 @@ class _Run:
                 self.notes += parcel.notes
                 for groups, path in zip(shares, parcel.shares, strict=True):
                     groups[group].extend(() if path is None else (path,))
+                for files, path in zip(texts, parcel.texts, strict=True):
+                    files.extend(() if path is None else (path,))
                 self.report(before + int(rows * _SPLITTING))
-            self._fold(shares, before, rows)
+            tables = self._cut(texts, before, rows)
+            self._fold(shares, tables, before, rows)
+            for table in tables:
+                table.drop()
             self.rows = before + rows
 
-    def _fold(self, shares: list[list[list[Path]]], before: int, rows: int) -> None:
+    def _cut(self, texts: list[list[Path]], before: int, rows: int) -> tuple[Table, ...]:
+        tables = tuple(Table(self.work / f"table-{number:05d}") for number in range(len(texts)))
+        names = tuple(detector.name for detector in Watch(self.reference).detectors)
+        tasks = [Cut(tuple(shares), names, table) for shares, table in zip(texts, tables, strict=True)]
+        for number, _ in enumerate(self.engine.run(cut, tasks)):
+            for path in texts[number]:
+                path.unlink()
+            self.report(before + int(rows * (_SPLITTING + _CUTTING * (number + 1) / len(tasks))))
+        return tables
+
+    def _fold(self, shares: list[list[list[Path]]], tables: tuple[Table, ...], before: int, rows: int) -> None:
         self.steps += 1
         known: Sequence[Path | None] = self.states or [None] * len(shares)
         after = [self.work / f"state-{self.steps}-{number:05d}" for number in range(len(shares))]
         tasks = [
-            Fold(tuple(map(tuple, groups)), state, target, self.reference)
+            Fold(tuple(map(tuple, groups)), tables, state, target, self.reference)
             for groups, state, target in zip(shares, known, after, strict=True)
         ]
         for number, twice in enumerate(self.engine.run(fold, tasks)):
             self.notes += Notes(twice=twice)
             for path in (path for group in shares[number] for path in group):
                 path.unlink()
-            done = _SPLITTING + (1.0 - _SPLITTING) * (number + 1) / len(tasks)
-            self.report(before + int(rows * done))
+            begun = _SPLITTING + _CUTTING
+            self.report(before + int(rows * (begun + (1.0 - begun) * (number + 1) / len(tasks))))
         self.states = after
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -148,7 +148,8 @@ class SketchColumns:
 
     Digests are uint64 (the 8 bytes, little-endian). ``script`` and ``language`` are indices into
     ``words.SCRIPTS`` and ``words.LANGUAGES``, -1 for none. ``minhash`` uint32 [n, 64], ``embedding``
-    float16 [n, 256]. A part that was not asked for is None.
+    float16 [n, 256]. A part that was not asked for is None. ``derived`` holds what readers made of these texts, a row
+    each, by names that they choose, so that the next one who asks needn't make it again.
     """
 
     chars: NDArray[np.int64]
@@ -168,6 +169,7 @@ class SketchColumns:
     ngrams: Counts | None
     trigrams: Counts | None
     embedding: NDArray[np.float16] | None
+    derived: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.chars)
@@ -196,6 +198,9 @@ class SketchColumns:
             "language": LANGUAGES[language] if language >= 0 else None,
         }
 
+
+COLUMNS = tuple(name for name in SketchColumns.__dataclass_fields__ if name != "derived")
+"""What sketches consist of."""
 
 _DIGESTS = ("digest", "template", "opening", "closing", "core")
 
@@ -272,9 +277,9 @@ def columns_of(sketches: Sequence[TextSketch]) -> SketchColumns:
 
 
 def join(pieces: Sequence[SketchColumns]) -> SketchColumns:
-    """Put columns under one another; all must hold the same parts."""
+    """Put columns under one another; all must hold the same parts. What was derived of them is not kept."""
     joined: dict[str, Any] = {}
-    for name in SketchColumns.__dataclass_fields__:
+    for name in COLUMNS:
         parts = [getattr(piece, name) for piece in pieces]
         if parts[0] is None:
             joined[name] = None

@@ -111,6 +111,7 @@ def test_real_harvests_show_skills_and_real_customers_few() -> None:
 def test_the_answer_is_kept_for_the_sketches_it_was_given_for_alone() -> None:
     one, other = (sketch_texts(texts, parts=frozenset({"embedding"})) for texts in (["a b", "c"], ["d e", "f"]))
     first = sorts_of(one).copy()
-    assert sorts_of(one) is sorts_of(one)
+    assert list(one.derived) == [sorts.SORTS]
+    assert not other.derived
     assert not np.array_equal(sorts_of(other), first)
     assert np.array_equal(sorts_of(one), first)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from spiritsafe.record.sketch import Counts, Part, SketchColumns
 
 WEIGHTS = Path(__file__).parent / "data" / "elicitation.npz"
+CHANCE = "elicitation"
 _LEAST = 0.02
 
 
@@ -50,7 +51,7 @@ class Elicitation(Mix):
 
     def features(self, sketches: SketchColumns) -> Rows:
         """The chance of each text, in [0, 1], and its sorts [n, 1 + sorts]."""
-        return np.concatenate([chances(sketches).astype(np.float32)[:, None], sorts_of(sketches)], axis=1)
+        return np.concatenate([chances(sketches)[:, None], sorts_of(sketches)], axis=1)
 
     def tracker(self) -> Tracker:
         """A tracker that has seen nothing."""
@@ -101,13 +102,15 @@ def scale(sizes: NDArray[np.int64]) -> NDArray[np.float32]:
     return np.sqrt(40.0 / np.maximum(sizes, 40)).astype(np.float32)
 
 
-def chances(sketches: SketchColumns) -> FloatArray:
+def chances(sketches: SketchColumns) -> NDArray[np.float32]:
     """The model's chance for each text."""
-    assert sketches.ngrams is not None
-    dense, intercept = _model()
-    odds = np.asarray(matrix(sketches.ngrams) @ dense, dtype=np.float64) + intercept
-    chance: FloatArray = 1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))
-    return chance
+    if CHANCE not in sketches.derived:
+        assert sketches.ngrams is not None
+        dense, intercept = _model()
+        odds = np.asarray(matrix(sketches.ngrams) @ dense, dtype=np.float64) + intercept
+        chance = 1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))
+        sketches.derived[CHANCE] = chance.astype(np.float32)
+    return sketches.derived[CHANCE]
 
 
 @functools.cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ WEIGHTS = Path(__file__).parent / "data" / "sorts.npz"
 SHAPES = 5
 """How long a text is, its lines, its share of numbers and of marks, and a constant."""
 
+SORTS = "sorts"
 _BLOCK = 1024
 
 
@@ -72,36 +72,25 @@ def _shapes(sketches: SketchColumns) -> FloatArray:
 
 
 def sorts_of(sketches: SketchColumns) -> Rows:
-    """The chance that each text is of each sort [n, sorts], in half precision. Several detectors ask for it in turn: of
-    the sketches that were looked at last the answer is kept.
+    """The chance that each text is of each sort [n, sorts], in half precision. Several detectors ask for it in turn.
 
     The last digits of a matrix product depend on how many rows it has, and what is seen of a text must not depend on
     the texts beside it.
     """
+    if SORTS not in sketches.derived:
+        sketches.derived[SORTS] = _found(sketches)
+    return sketches.derived[SORTS].astype(np.float32)
+
+
+def _found(sketches: SketchColumns) -> NDArray[np.float16]:
     assert sketches.embedding is not None
-    last = _last()
-    if last.found is not None and last.found[0]() is sketches.embedding:
-        return last.found[1]
     shapes, weights = _shapes(sketches), model().weights.astype(np.float64)
     found = np.zeros((len(sketches), weights.shape[1]), dtype=np.float16)
     for start in range(0, len(sketches), _BLOCK):
         part = slice(start, start + _BLOCK)
         odds = sketches.embedding[part].astype(np.float64) @ weights[:DIMENSIONS] + shapes[part] @ weights[DIMENSIONS:]
         found[part] = _softmax(odds)
-    wide = found.astype(np.float32)
-    last.found = (weakref.ref(sketches.embedding), wide)
-    return wide
-
-
-class _Last:
-    """What was found last, and the embeddings that it was found for; nothing is kept alive by it but the answer."""
-
-    found: tuple[weakref.ref[NDArray[np.float16]], Rows] | None = None
-
-
-@functools.cache
-def _last() -> _Last:
-    return _Last()
+    return found
 
 
 def chances(rows: Rows, weights: NDArray[np.float32]) -> Rows:
