@@ -27,7 +27,7 @@ from spiritsafe.protect.marks.traced import Traced
 from spiritsafe.protect.prf import Words
 from spiritsafe.protect.rehearsal import Chain, numbered
 from spiritsafe.protect.tracing import Code
-from spiritsafe.prove.radioactivity import Weighing, score
+from spiritsafe.prove.radioactivity import Weighing, score, weighed
 from spiritsafe.prove.radioactivity_open import open_radioactivity
 from spiritsafe.prove.tracing import trace
 from spiritsafe.stats import clopper_pearson
@@ -78,10 +78,8 @@ def size(teacher: Chain, nulls: int, rng: np.random.Generator) -> None:
         student = Chain.of(teacher.write(100, LENGTH, rng))
         text, other = student.write(30, LENGTH, rng), teacher.write(30, LENGTH, rng)
         for weighing in WEIGHINGS:
-            control = other if weighing == "controlled" else None
-            found = score(
-                MARK, key, text, subject="null", weighing=weighing, control=control, need=100, decoys=39, seed=i
-            )
+            read = weighed(MARK, text, weighing=weighing, control=other if weighing == "controlled" else None)
+            found = score(MARK, key, read, subject="null", need=100, decoys=39, seed=i)
             exact[weighing].append(found.exact.p_value)
             ranks[weighing].append(found.decoys.p_value)
     for weighing in WEIGHINGS:
@@ -113,7 +111,8 @@ def power(teacher: Chain, rows: int, rng: np.random.Generator) -> None:
             cells = []
             for weighing in WEIGHINGS:
                 other = control[:texts] if weighing == "controlled" else None
-                found = score(MARK, key, text, subject="s", weighing=weighing, control=other, decoys=0).exact
+                read = weighed(MARK, text, weighing=weighing, control=other)
+                found = score(MARK, key, read, subject="s", decoys=0).exact
                 cells.append(_cell(found.statistic, found.because[-1]))
             for other_reader in (None, Reader(base, vocabulary)) if texts == 500 else ():
                 found = open_radioactivity(
@@ -158,8 +157,8 @@ def attacks(teacher: Chain, rows: int, rng: np.random.Generator) -> None:
         text = student.write(500, LENGTH, rng)
         cells = []
         for weighing in WEIGHINGS:
-            other = control if weighing == "controlled" else None
-            found = score(MARK, key, text, subject="s", weighing=weighing, control=other, decoys=0).exact
+            read = weighed(MARK, text, weighing=weighing, control=control if weighing == "controlled" else None)
+            found = score(MARK, key, read, subject="s", decoys=0).exact
             cells.append(_cell(found.statistic, found.because[-1]))
         print(f"{name:<36}" + "".join(f"{cell:>20}" for cell in cells))
 
@@ -189,9 +188,8 @@ def tenants(teacher: Chain, rows: int, rng: np.random.Generator) -> None:
                 text = Chain.of(data).write(500, LENGTH, rng)
                 for weighing in WEIGHINGS:
                     other = control if weighing == "controlled" else None
-                    traced = trace(
-                        found_mark, code.key, text, names, subject="s", weighing=weighing, control=other, decoys=0
-                    )
+                    read = weighed(found_mark, text, weighing=weighing, control=other)
+                    traced = trace(found_mark, code.key, read, names, subject="s", decoys=0)
                     right = len(set(traced.named) & set(guilty))
                     named[weighing].append((right, len(traced.named) - right))
             cells = [

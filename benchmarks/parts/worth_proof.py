@@ -19,7 +19,7 @@ from spiritsafe.protect.marks.registry import mark
 from spiritsafe.protect.twins import Pair
 from spiritsafe.prove import twins
 from spiritsafe.prove.canaries import by_rank
-from spiritsafe.prove.radioactivity import Asked, radioactivity
+from spiritsafe.prove.radioactivity import Asked, heard, score
 from spiritsafe.prove.radioactivity_open import open_radioactivity
 from spiritsafe.prove.suspect import Reply, Scored, Suspect
 from spiritsafe.prove.suspect_weights import WeightsSuspect, open_weights
@@ -139,11 +139,8 @@ def closed(name: str, said: Asked, control: Asked | None, tokenizer: Tokenizer |
         return Asked(asked.texts[: round(share * len(asked.texts))], (), 0)
 
     try:
-        found = radioactivity(
-            mark(name), bench_key(name), part(said), subject="a student", tokenizer=tokenizer,
-            weighing="once" if control is None else "controlled", control=None if control is None else part(control),
-            need=100, decoys=99,
-        )  # fmt: skip
+        read = heard(mark(name), part(said), tokenizer, None if control is None else part(control))
+        found = score(mark(name), bench_key(name), read, subject="a student", need=100, decoys=99)
     except TooFewTokens as error:
         return Found(0.0, 0.0, error.have, "n-grams, too few")
     return Found.of(found.exact)

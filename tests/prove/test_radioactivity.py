@@ -15,7 +15,7 @@ from spiritsafe.protect.marks.registry import mark
 from spiritsafe.protect.marks.weighted import judge_weighted
 from spiritsafe.protect.prf import Words
 from spiritsafe.protect.rehearsal import Chain, numbered
-from spiritsafe.prove.radioactivity import EFFECT, Asked, Weighing, ask, radioactivity, residuals, score, weighed
+from spiritsafe.prove.radioactivity import EFFECT, Asked, Weighing, ask, heard, residuals, score, weighed
 from spiritsafe.prove.suspect import Reply
 from spiritsafe.teach.types import Chat, Prompt, Sampling
 
@@ -41,7 +41,8 @@ class Affair:
 
     def found(self, text: Sequence[Words], weighing: Weighing, key: MarkKey = KEY, decoys: int = 0) -> Any:
         control = self.control if weighing == "controlled" else None
-        return score(MARK, key, text, subject="student", weighing=weighing, control=control, decoys=decoys)
+        read = weighed(MARK, text, weighing=weighing, control=control)
+        return score(MARK, key, read, subject="student", decoys=decoys)
 
     def height(self, chain: Chain, weighing: Weighing, seed: int = 1) -> float:
         text = chain.write(250, LENGTH, np.random.default_rng(seed))
@@ -203,20 +204,19 @@ def test_a_suspect_that_repeats_itself_says_too_little_for_a_p_value() -> None:
     words = mark("choice-n4-k2")
     asked = Asked(("the same answer again and again " * 50,) * 40, (), 0)
     with pytest.raises(TooFewTokens, match="at least") as caught:
-        radioactivity(words, KEY, asked, subject="stuck", tokenizer=None)
+        score(words, KEY, heard(words, asked, None), subject="stuck")
     assert caught.value.need == enough(EFFECT) == 1912
 
 
 def test_a_suspect_that_only_refuses_gives_no_p_value() -> None:
+    words = mark("choice-n4-k2")
     with pytest.raises(TooFewTokens):
-        radioactivity(mark("choice-n4-k2"), KEY, Asked((), (), 50), subject="mute", tokenizer=None)
+        score(words, KEY, heard(words, Asked((), (), 50), None), subject="mute")
 
 
 def test_the_result_says_how_many_answers_there_were() -> None:
-    texts = tuple(topics[name] for name in sorted(topics)[:20])
-    found = radioactivity(
-        mark("choice-n4-k2"), KEY, Asked(texts, (texts[0],), 3), subject="s", tokenizer=None, decoys=9
-    )
+    texts, words = tuple(topics[name] for name in sorted(topics)[:20]), mark("choice-n4-k2")
+    found = score(words, KEY, heard(words, Asked(texts, (texts[0],), 3), None), subject="s", decoys=9)
     assert "20 answers, 3 refused or empty" in found.exact.because
     assert any("shown" in line for line in found.exact.because)
     assert found.exact.name == "radioactivity closed once kgw-k1-g0.25-d2@1"
@@ -224,23 +224,24 @@ def test_the_result_says_how_many_answers_there_were() -> None:
 
 def test_what_it_was_shown_is_not_held_against_it(affair: Affair) -> None:
     quoted, own = list(affair.marked[:60]), list(affair.clean[:120])
-    assert score(MARK, KEY, [*quoted, *own], subject="parrot", decoys=0).exact.p_value < 1e-9
+    assert score(MARK, KEY, weighed(MARK, [*quoted, *own]), subject="parrot", decoys=0).exact.p_value < 1e-9
+    read = weighed(MARK, [*quoted, *own], seen=quoted)
     with pytest.raises(TooFewTokens):
         # With one word of context nearly every context was shown: it says so rather than guess.
-        score(MARK, KEY, [*quoted, *own], subject="parrot", seen=quoted, decoys=0, need=20_000)
-    cleared = score(MARK, KEY, [*quoted, *own], subject="parrot", seen=quoted, decoys=0, need=50)
+        score(MARK, KEY, read, subject="parrot", decoys=0, need=20_000)
+    cleared = score(MARK, KEY, read, subject="parrot", decoys=0, need=50)
     assert cleared.exact.p_value > 1e-3
 
 
 def test_a_mark_of_tokens_needs_the_teacher_s_tokenizer() -> None:
     with pytest.raises(InputError, match="no tokenizer"):
-        radioactivity(MARK, KEY, Asked(("x",), (), 0), subject="s", tokenizer=None)
+        heard(MARK, Asked(("x",), (), 0), None)
 
 
 @pytest.mark.parametrize(("weighing", "control"), [("once", [[1, 2]]), ("counted", [[1, 2]]), ("controlled", None)])
 def test_a_control_goes_with_its_weighing(weighing: Weighing, control: Any) -> None:
     with pytest.raises(UsageError, match="control"):
-        score(MARK, KEY, [[1, 2, 3]], subject="s", weighing=weighing, control=control)
+        weighed(MARK, [[1, 2, 3]], weighing=weighing, control=control)
 
 
 def test_residuals_compare_shares_within_a_context() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pydoc_data.topics import topics
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +12,8 @@ from spiritsafe.protect.marks.traced import Traced
 from spiritsafe.protect.prf import Words
 from spiritsafe.protect.rehearsal import Chain, numbered
 from spiritsafe.protect.tracing import Code
-from spiritsafe.prove.radioactivity import score
-from spiritsafe.prove.tracing import ALPHA, Scores, trace
+from spiritsafe.prove.radioactivity import score, weighed
+from spiritsafe.prove.tracing import ALPHA, Scores, Traces, trace
 
 MARK = Traced(1, 64, 2.0, 512)
 TENANTS = [f"tenant {i}" for i in range(300)]
@@ -39,9 +38,9 @@ class Affair:
         data = [row for tenant in feeders for row in self.answers(code, tenant, each, rng)]
         return list(Chain.of([*data, *self.teacher.write(clean, LENGTH, rng)]).write(300, LENGTH, rng))
 
-    def traced(self, key: MarkKey, text: list[Words], **more: Any) -> Any:
-        options = {"weighing": "controlled", "control": self.control, "decoys": 0} | more
-        return trace(MARK, key, text, TENANTS, subject="student", **options)
+    def traced(self, key: MarkKey, text: list[Words], decoys: int = 0) -> Traces:
+        read = weighed(MARK, text, weighing="controlled", control=self.control)
+        return trace(MARK, key, read, TENANTS, subject="student", decoys=decoys)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +92,7 @@ def test_the_mark_of_all_tenants_together_is_found_too(affair: Affair) -> None:
     rng = np.random.default_rng(3)
     key = fresh(rng)
     text = affair.student(key, TENANTS[:5], 300, rng)
-    assert score(MARK, key, text, subject="student", decoys=0).exact.p_value < 1e-9
+    assert score(MARK, key, weighed(MARK, text), subject="student", decoys=0).exact.p_value < 1e-9
 
 
 def test_the_bound_is_never_below_the_simulated_tail() -> None:
@@ -116,9 +115,10 @@ def test_a_student_that_wrote_nothing_leans_nowhere() -> None:
 
 def test_too_little_text_names_nobody_and_says_how_much_is_missing() -> None:
     with pytest.raises(TooFewTokens, match="are needed"):
-        trace(MARK, key_of(bytes(32), MARK.name, 1), [[1, 2, 3]], TENANTS, subject="short")
+        trace(MARK, key_of(bytes(32), MARK.name, 1), weighed(MARK, [[1, 2, 3]]), TENANTS, subject="short")
 
 
 def test_no_tenants_give_no_results(affair: Affair) -> None:
-    found = trace(MARK, key_of(bytes(32), MARK.name, 1), affair.control, [], subject="student", decoys=9)
+    read = weighed(MARK, affair.control)
+    found = trace(MARK, key_of(bytes(32), MARK.name, 1), read, [], subject="student", decoys=9)
     assert (found.results, found.named, found.alpha) == ((), (), ALPHA)

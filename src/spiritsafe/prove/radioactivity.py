@@ -1,9 +1,9 @@
 """Was a model trained on marked answers? What it writes by itself is scored with the key.
 
-Source: Sander et al. (2024), "Watermarking makes language models radioactive"; free generation is its closed form,
-prompts from the harvest its supervised one. What is scored is the suspect's distinct n-grams. Nothing is left out by a
-rule that looks at the key or at marked text: leaving out n-grams seen in training selects by their colour and ruins the
-null. Three ways to weigh the same n-grams, each with an exact null; a protocol commits to one beforehand:
+Source: Sander et al. (2024), "Watermarking makes language models radioactive", its closed form. What is scored is the
+suspect's distinct n-grams. Nothing is left out by a rule that looks at the key or at marked text: leaving out n-grams
+seen in training selects by their colour and ruins the null. Three ways to weigh the same n-grams, each with an exact
+null; a protocol commits to one beforehand:
 
     once        each counts one: the closed binomial or Gamma tail
     counted     by ln(1 + how often it came)
@@ -30,7 +30,6 @@ from spiritsafe.stats.types import FloatArray
 from spiritsafe.teach.types import Chat, Prompt, Sampling, Tokenizer
 
 Weighing = Literal["once", "counted", "controlled"]
-Form = Literal["closed", "supervised"]
 
 EFFECT = 0.1
 """Standard deviations that one n-gram of a student's text is taken to gain, when asking how many n-grams are enough."""
@@ -49,12 +48,17 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Weighed(NamedTuple):
-    """Distinct n-grams and their weights; ``own`` are those that the suspect wrote, ``met`` counts repeats as well."""
+    """Distinct n-grams and their weights: all that is read of a suspect, under whatever key it is then scored.
+
+    ``own`` are those that the suspect wrote, ``met`` counts repeats as well; ``because`` says what was left out.
+    """
 
     rows: Words
     weights: FloatArray
     own: int
     met: int
+    weighing: Weighing
+    because: tuple[str, ...]
 
 
 def ask(suspect: Suspect, prompts: Sequence[Prompt], sampling: Sampling) -> Asked:
@@ -68,69 +72,20 @@ def ask(suspect: Suspect, prompts: Sequence[Prompt], sampling: Sampling) -> Aske
     )
 
 
-def radioactivity(
-    mark: Mark,
-    key: MarkKey,
-    asked: Asked,
-    *,
-    subject: str,
-    tokenizer: Tokenizer | None,
-    form: Form = "closed",
-    weighing: Weighing = "once",
-    control: Asked | None = None,
-    need: int | None = None,
-    decoys: int = DECOYS,
-    seed: int = 0,
-) -> Detection:
-    """Score what the suspect wrote. ``tokenizer`` is that of the model that wrote the marked answers, not its own.
+def heard(mark: Mark, asked: Asked, tokenizer: Tokenizer | None, control: Asked | None = None) -> Weighed:
+    """What a suspect wrote, in the mark's units. ``tokenizer`` is that of the model that wrote the marked answers.
 
-    ``control`` are answers to the same questions by a model that never met this key: the teacher without its mark, or
-    a model of the suspect's kind. Raises ``TooFewTokens`` where there is too little distinct text.
+    ``control`` are answers to the same questions by a model that never met the key: the teacher without its mark, or
+    a model of the suspect's kind. Without one each n-gram counts once.
     """
-    because = (f"{len(asked.texts)} answers, {asked.refused} refused or empty",)
-    return score(
+    return weighed(
         mark,
-        key,
         encode(mark, asked.texts, tokenizer),
-        subject=subject,
         seen=encode(mark, asked.shown, tokenizer),
-        form=form,
-        weighing=weighing,
+        weighing="once" if control is None else "controlled",
         control=None if control is None else encode(mark, control.texts, tokenizer),
-        need=need,
-        decoys=decoys,
-        seed=seed,
-        because=because,
+        because=(f"{len(asked.texts)} answers, {asked.refused} refused or empty",),
     )
-
-
-def score(
-    mark: Mark,
-    key: MarkKey,
-    sequences: Sequences,
-    *,
-    subject: str,
-    seen: Sequences = (),
-    form: Form = "closed",
-    weighing: Weighing = "once",
-    control: Sequences | None = None,
-    need: int | None = None,
-    decoys: int = DECOYS,
-    seed: int = 0,
-    because: tuple[str, ...] = (),
-) -> Detection:
-    """The same for token (or word) sequences. ``seen`` are sequences that the suspect was shown and may be marked."""
-    seen = list(seen)
-    read = weighed(mark, sequences, seen=seen, weighing=weighing, control=control)
-    check_enough(read.own, need if need is not None else enough(EFFECT), mark, subject)
-    shown = sum(len(text) > mark.k for text in seen)
-    if shown:
-        because += (f"n-grams whose context stood in one of {shown} texts that it was shown were left out",)
-    name = f"radioactivity {form} {weighing} {key.mark_id}"
-    found = Found(name, subject, NULL, read.own, read.met, because)
-    if weighing == "once":
-        return judge(mark, key, read.rows, found=found, decoys=decoys, seed=seed)
-    return judge_weighted(mark, key, read.rows, read.weights, found=found, decoys=decoys, seed=seed)
 
 
 def weighed(
@@ -140,8 +95,9 @@ def weighed(
     seen: Sequences = (),
     weighing: Weighing = "once",
     control: Sequences | None = None,
+    because: tuple[str, ...] = (),
 ) -> Weighed:
-    """What is scored of the suspect's sequences.
+    """What is scored of token (or word) sequences. ``seen`` are sequences that the suspect was shown and may be marked.
 
     Raises ``UsageError`` for a control without the weighing that needs it, or the other way round.
     """
@@ -150,13 +106,37 @@ def weighed(
             f"weighing {weighing!r} {'needs a' if control is None else 'takes no'} control",
             remedy="Give a control's answers with weighing 'controlled', and with no other.",
         )
+    seen = list(seen)
     every, shown = ngrams(sequences, mark.k), ngrams(seen, mark.k)
     rows, counts = tallied(without_contexts(every, shown))
+    own, met = rows.shape[0], every.shape[0]
+    if texts := sum(len(text) > mark.k for text in seen):
+        because += (f"n-grams whose context stood in one of {texts} texts that it was shown were left out",)
     if control is not None:
         other = without_contexts(ngrams(control, mark.k), shown)
-        return Weighed(*residuals(rows, counts, *tallied(other), floor=FLOOR), rows.shape[0], every.shape[0])
-    weights = counted(counts) if weighing == "counted" else np.ones_like(counts)
-    return Weighed(rows, weights, rows.shape[0], every.shape[0])
+        rows, weights = residuals(rows, counts, *tallied(other), floor=FLOOR)
+    else:
+        weights = counted(counts) if weighing == "counted" else np.ones_like(counts)
+    return Weighed(rows, weights, own, met, weighing, because)
+
+
+def score(
+    mark: Mark,
+    key: MarkKey,
+    read: Weighed,
+    *,
+    subject: str,
+    need: int | None = None,
+    decoys: int = DECOYS,
+    seed: int = 0,
+) -> Detection:
+    """Score what was read of a suspect. Raises ``TooFewTokens`` where there is too little distinct text."""
+    check_enough(read.own, need if need is not None else enough(EFFECT), mark, subject)
+    name = f"radioactivity closed {read.weighing} {key.mark_id}"
+    found = Found(name, subject, NULL, read.own, read.met, read.because)
+    if read.weighing == "once":
+        return judge(mark, key, read.rows, found=found, decoys=decoys, seed=seed)
+    return judge_weighted(mark, key, read.rows, read.weights, found=found, decoys=decoys, seed=seed)
 
 
 def residuals(

@@ -19,10 +19,10 @@ from scipy import optimize
 
 from spiritsafe.protect import prf
 from spiritsafe.protect.keys import MarkKey
-from spiritsafe.protect.marks.detect import DECOYS, Sequences, check_enough, enough
+from spiritsafe.protect.marks.detect import DECOYS, check_enough, enough
 from spiritsafe.protect.marks.traced import Traced
 from spiritsafe.protect.tracing import Code
-from spiritsafe.prove.radioactivity import EFFECT, Weighing, weighed
+from spiritsafe.prove.radioactivity import EFFECT, Weighed
 from spiritsafe.stats import Exact, Result, calibrate_mixture, holm, p_from_draws, p_from_log10
 from spiritsafe.stats.logs import LN10
 from spiritsafe.stats.types import BoolArray, FloatArray
@@ -46,26 +46,22 @@ class Traces(msgspec.Struct, frozen=True):
 def trace(
     mark: Traced,
     key: MarkKey,
-    sequences: Sequences,
+    read: Weighed,
     tenants: Sequence[str],
     *,
     subject: str,
-    seen: Sequences = (),
-    weighing: Weighing = "once",
-    control: Sequences | None = None,
     alpha: float = ALPHA,
     need: int | None = None,
     decoys: int = DECOYS,
     seed: int = 0,
 ) -> Traces:
-    """Hold what the suspect wrote against every tenant's code word.
+    """Hold what was read of the suspect against every tenant's code word.
 
-    ``tenants`` are all that had the mark, not only those one would like to test. ``seen``, ``weighing`` and
-    ``control`` are those of ``radioactivity.score``. Raises ``TooFewTokens`` where there is too little distinct text.
+    ``tenants`` are all that had the mark, not only those one would like to test. Raises ``TooFewTokens`` where there
+    is too little distinct text.
     """
     began = time.perf_counter()
     code = Code(mark, key)
-    read = weighed(mark, sequences, seen=seen, weighing=weighing, control=control)
     check_enough(read.own, need if need is not None else enough(EFFECT), mark, subject)
     lanes = prf.lanes(key.sip, read.rows, mark.bits)
     sides = mark.side(lanes) * read.weights

@@ -19,7 +19,7 @@ from spiritsafe.protect.marks.detect import TooFewTokens
 from spiritsafe.protect.marks.registry import mark
 from spiritsafe.protect.marks.types import Mark
 from spiritsafe.prove.instruments.types import Options, Outcome
-from spiritsafe.prove.radioactivity import Asked, ask, radioactivity
+from spiritsafe.prove.radioactivity import Asked, Weighed, ask, heard, score
 from spiritsafe.prove.suspect import Reply, Suspect
 from spiritsafe.teach.types import Prompt, Sampling, Tokenizer
 
@@ -88,26 +88,17 @@ class Radioactivity:
         )
         return opens(said, secret)
 
-    def measure(self, suspect: Suspect, reference: Suspect | None) -> tuple[Asked, Asked | None]:
+    def measure(self, suspect: Suspect, reference: Suspect | None) -> Weighed:
         """See ``Instrument.measure``."""
-        return self._asked(suspect), None if reference is None else self._asked(reference)
+        said = self._asked(suspect)
+        control = None if reference is None else self._asked(reference)
+        return heard(self._mark, said, self._tokenizer, control)
 
     def judge(self, measured: Any, secret: bytes, subject: str) -> Outcome:
         """See ``Instrument.judge``."""
-        said, control = measured
+        key = key_of(secret, self._options.mark, self._epoch)
         try:
-            found = radioactivity(
-                self._mark,
-                key_of(secret, self._options.mark, self._epoch),
-                said,
-                subject=subject,
-                tokenizer=self._tokenizer,
-                form="supervised" if said.shown else "closed",
-                weighing="once" if control is None else "controlled",
-                control=control,
-                decoys=BESIDE,
-                seed=self._options.seed,
-            )
+            found = score(self._mark, key, measured, subject=subject, decoys=BESIDE, seed=self._options.seed)
         except TooFewTokens as error:
             return Outcome(main=None, words=error.message)
         beside = f"its rank among keys that marked nothing gives p = {found.decoys.p_value:.3g}"

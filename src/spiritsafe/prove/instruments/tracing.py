@@ -9,7 +9,6 @@ import msgspec
 
 from spiritsafe.errors import InputError
 from spiritsafe.protect.keys import key_of
-from spiritsafe.protect.marks.detect import encode
 from spiritsafe.protect.marks.traced import Traced
 from spiritsafe.prove.instruments.radioactivity import Questions, Radioactivity, opened
 from spiritsafe.prove.instruments.types import Options, Outcome
@@ -35,18 +34,8 @@ class Tracing(Radioactivity):
         found = super().judge(measured, secret, subject)
         if found.main is None:
             return found
-        said, control = measured
-        traces = trace(
-            self._traced,
-            key_of(secret, self._options.mark, self._epoch),
-            encode(self._traced, said.texts, self._tokenizer),
-            self._tenants,
-            subject=subject,
-            seen=encode(self._traced, said.shown, self._tokenizer),
-            weighing="once" if control is None else "controlled",
-            control=None if control is None else encode(self._traced, control.texts, self._tokenizer),
-            decoys=0,
-        )
+        key = key_of(secret, self._options.mark, self._epoch)
+        traces = trace(self._traced, key, measured, self._tenants, subject=subject, decoys=0)
         parts = tuple(
             msgspec.structs.replace(result, subject=f"{subject} from {tenant}")
             for tenant, result in zip(self._tenants, traces.results, strict=True)
