@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spiritsafe.detect.types import Family, IntArray, Peers, Rows, Tracker
 
 MOST_PROMPTS = 128
+_MOST_DRAWN = 1e6
 
 
 class Answers:
@@ -73,7 +74,8 @@ class _Drawn:
     """
 
     def __init__(self) -> None:
-        self._drawn: dict[int, float] = {}
+        self._digests = np.zeros(0, dtype=np.uint64)
+        self._drawn = np.zeros(0)
         self._n = 0
 
     @classmethod
@@ -82,28 +84,24 @@ class _Drawn:
         held = np.frombuffer(state, dtype="<u8")
         made = cls()
         made._n = int(held[0])
-        made._drawn = dict(zip(held[1::2].tolist(), held[2::2].astype(np.float64).tolist(), strict=True))
+        made._digests, made._drawn = held[1::2].astype(np.uint64), held[2::2].astype(np.float64)
         return made
 
     def learn(self, rows: Rows) -> None:
         """Take in calls [n, 4]; those without a prompt count for nothing."""
         rows = rows[~np.isnan(rows[:, 0])]
         self._n += len(rows)
-        asked = digests.joined(rows[:, : digests.COLUMNS])
-        for digest, drawn in zip(asked.tolist(), rows[:, digests.COLUMNS].tolist(), strict=True):
-            self._drawn[digest] = min(self._drawn.get(digest, 0.0) + drawn, 1e6)
-        if len(self._drawn) > MOST_PROMPTS:
-            kept = sorted(self._drawn)[:MOST_PROMPTS]
-            self._drawn = {digest: self._drawn[digest] for digest in kept}
+        asked = np.concatenate([self._digests, digests.joined(rows[:, : digests.COLUMNS])])
+        drawn = np.concatenate([self._drawn, rows[:, digests.COLUMNS]])
+        each, at = np.unique(asked, return_inverse=True)
+        self._digests = each[:MOST_PROMPTS]
+        self._drawn = np.minimum(np.bincount(at, drawn, minlength=len(each)), _MOST_DRAWN)[:MOST_PROMPTS]
 
     def window(self) -> Rows:
         """[calls, prompts, those with several answers] as float32."""
-        several = sum(1 for drawn in self._drawn.values() if drawn >= 2.0)
-        return np.array([self._n, len(self._drawn), several], dtype=np.float32)
+        return np.array([self._n, len(self._drawn), (self._drawn >= 2.0).sum()], dtype=np.float32)
 
     def state(self) -> bytes:
         """The calls, and each prompt with its answers."""
-        flat = [self._n]
-        for digest, drawn in sorted(self._drawn.items()):
-            flat += [digest, int(drawn)]
-        return np.array(flat, dtype="<u8").tobytes()
+        each = np.column_stack([self._digests, self._drawn.astype(np.uint64)])
+        return np.array([self._n], dtype="<u8").tobytes() + each.astype("<u8").tobytes()

@@ -107,8 +107,10 @@ def on_a_skeleton(marks: Rows) -> int:
     skeleton counts once.
     """
     counted = np.zeros(len(marks), dtype=bool)
-    for edge in range(2):
-        pairs, first = np.unique(marks[:, [edge, 2]], axis=0, return_index=True)
-        _, form, size = np.unique(pairs[:, 0], return_inverse=True, return_counts=True)
+    opening, closing, core = marks.T.astype(np.uint64)
+    for edge in (opening, closing):
+        # numpy.unique of whole rows takes ten times as long.
+        pairs, first = np.unique(edge << np.uint64(_BITS) | core, return_index=True)
+        _, form, size = np.unique(pairs >> np.uint64(_BITS), return_inverse=True, return_counts=True)
         counted[first[size[form] >= LEAST]] = True
     return int(counted.sum())
