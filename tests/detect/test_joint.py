@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spiritsafe.detect.joint import JOINTLY, Joint, View, joint
+from spiritsafe.detect.joint import Joint, View, joint
 from spiritsafe.detect.types import UNKNOWN
+from spiritsafe.stats.result import JOINTLY
 
 FAMILIES = ("asked", "asked", "phrased", "when", "when", "drawn")
 N, M = 400, 200

@@ -12,7 +12,6 @@ from spiritsafe.detect.account import ACCOUNT_DETECTORS
 from spiritsafe.detect.calibrate import reference_of
 from spiritsafe.detect.calls import PARAMS
 from spiritsafe.detect.features import Batch
-from spiritsafe.detect.joint import JOINTLY
 from spiritsafe.detect.online import Watch
 from spiritsafe.detect.reference import Reference
 from spiritsafe.detect.types import Evaluation, Finding
@@ -20,7 +19,7 @@ from spiritsafe.detect.wealth import log10_wealth
 from spiritsafe.errors import InputError
 from spiritsafe.record.exchange import Exchange, Message
 from spiritsafe.stats.evalues import average, partial_conjunction
-from spiritsafe.stats.result import Conformal
+from spiritsafe.stats.result import JOINTLY, Conformal
 
 MADE = datetime(2026, 3, 1, tzinfo=UTC)
 DAYS = 86_400.0

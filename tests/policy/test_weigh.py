@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from spiritsafe.policy.weigh import JOINTLY, by_family, families_in, from_families
-from spiritsafe.stats.result import Evidence
+from spiritsafe.policy.weigh import by_family, families_in, from_families
+from spiritsafe.stats.result import JOINTLY, Evidence
 
 
 def test_detectors_of_one_family_are_averaged(evidence: Callable[..., Evidence]) -> None:

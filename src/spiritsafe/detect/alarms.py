@@ -13,12 +13,12 @@ import numpy as np
 
 from spiritsafe.detect import rows as reading
 from spiritsafe.detect.calibrate import reference_of
-from spiritsafe.detect.joint import JOINTLY
 from spiritsafe.detect.kinds import OTHER, kind_names
 from spiritsafe.detect.online import Watch
 from spiritsafe.detect.reference import Alarm, Reference
 from spiritsafe.errors import InputError
 from spiritsafe.stats.evalues import partial_conjunction
+from spiritsafe.stats.result import JOINTLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

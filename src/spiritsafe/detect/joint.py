@@ -13,15 +13,13 @@ import numpy as np
 
 from spiritsafe.detect.middles import is_known
 from spiritsafe.detect.wealth import log10_wealth
-from spiritsafe.stats.result import Conformal, Evidence, Result
+from spiritsafe.stats.conformal import as_high
+from spiritsafe.stats.result import JOINTLY, Conformal, Evidence, Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spiritsafe.detect.types import BoolArray, FloatArray
-
-JOINTLY = "jointly"
-"""In the place of a family: evidence against "at most one family of this account is unlike honest tenants"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,12 +127,11 @@ def _loud(p: FloatArray) -> FloatArray:
 
 def _p(statistic: FloatArray, others: FloatArray, alone: bool) -> FloatArray:
     """Conformal p-values among others, or, ``alone``, among all of which these are."""
-    as_high = len(others) - np.searchsorted(np.sort(others), statistic, side="left")
-    found = as_high / max(len(others), 1) if alone else (1.0 + as_high) / (len(others) + 1.0)
+    high = as_high(np.sort(others), statistic)
+    found = high / max(len(others), 1) if alone else (1.0 + high) / (len(others) + 1.0)
     return np.clip(found, 1e-12, 1.0)
 
 
 def _own(statistic: FloatArray, alone: bool) -> FloatArray:
     """The p-values of the others themselves."""
-    as_high = len(statistic) - np.searchsorted(np.sort(statistic), statistic, side="left")
-    return np.asarray(as_high / (len(statistic) + (0.0 if alone else 1.0)))
+    return np.asarray(as_high(np.sort(statistic), statistic) / (len(statistic) + (0.0 if alone else 1.0)))

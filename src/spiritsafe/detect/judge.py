@@ -10,6 +10,7 @@ import numpy as np
 
 from spiritsafe.detect.middles import is_known
 from spiritsafe.detect.wealth import DELTA, evidence_of_ring, log10_allowance, log10_wealth
+from spiritsafe.stats.conformal import as_high
 from spiritsafe.stats.evalues import average, calibrate_mixture, e_to_p, tempered_product
 from spiritsafe.stats.exact import binomial_upper
 from spiritsafe.stats.logs import p_from_log10
@@ -63,11 +64,9 @@ class FromOwnLog:
     def p(self, rows: IntArray, together: bool) -> tuple[FloatArray, int]:
         """p-values among the rest."""
         mine = self._statistic[rows]
-        as_high = self._ordered.size - np.searchsorted(self._ordered, mine, side="left")
-        own = np.sort(mine)
-        out = own.size - np.searchsorted(own, mine, side="left") if together else np.ones(mine.size, dtype=np.int64)
-        n = self._ordered.size - (own.size if together else 1)
-        return np.asarray((1.0 + as_high - out) / (n + 1.0)), n
+        out = as_high(np.sort(mine), mine) if together else 1
+        n = self._ordered.size - (mine.size if together else 1)
+        return np.asarray((1.0 + as_high(self._ordered, mine) - out) / (n + 1.0)), n
 
     def method(self, n: int) -> Conformal:
         """How they were obtained."""

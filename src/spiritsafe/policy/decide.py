@@ -6,8 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from spiritsafe.policy.weigh import JOINTLY, by_family, families_in, from_families
+from spiritsafe.policy.weigh import by_family, families_in, from_families
 from spiritsafe.stats.multiple import e_bh
+from spiritsafe.stats.result import JOINTLY
 from spiritsafe.store.models import Decision, Grant, SubjectKind, strictness
 
 if TYPE_CHECKING:

@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spiritsafe.stats.evalues import average, partial_conjunction
+from spiritsafe.stats.result import JOINTLY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from spiritsafe.stats.result import Evidence
-
-
-JOINTLY = "jointly"
-"""In the place of a family: evidence against "fewer than two families speak against the subject", combined by the
-detectors themselves before it was ranked, and so stronger than what is left of single e-values when they are averaged.
-"""
 
 
 def by_family(evidence: Sequence[Evidence]) -> dict[str, float]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from spiritsafe.stats.order_statistics import upper_band
 from spiritsafe.stats.result import Conformal
-from spiritsafe.stats.types import FloatArray
+from spiritsafe.stats.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -49,13 +49,13 @@ class Reference:
         """
         values = _row(scores)
         n = self.scores.size
-        below = np.searchsorted(self.scores, values, side="left")
+        high = as_high(self.scores, values)
         if seed is None:
-            return np.asarray((1.0 + (n - below)) / (n + 1.0))
+            return np.asarray((1.0 + high) / (n + 1.0))
         above = n - np.searchsorted(self.scores, values, side="right")
         # Never 0, since random() never reaches 1.
         share = 1.0 - np.random.default_rng(seed).random(values.size)
-        return np.asarray((above + share * (1.0 + (n - below - above))) / (n + 1.0))
+        return np.asarray((above + share * (1.0 + (high - above))) / (n + 1.0))
 
     def method(self, seed: int | None = None) -> Conformal:
         """How ``p`` obtained its p-values."""
@@ -96,8 +96,7 @@ class ConditionalReference:
 
     def p(self, scores: npt.ArrayLike) -> FloatArray:
         """p-values of new scores, each in (0, 1]."""
-        ranks = self.reference.scores.size - np.searchsorted(self.reference.scores, _row(scores), side="left")
-        return np.asarray(self._by_rank[ranks])
+        return np.asarray(self._by_rank[as_high(self.reference.scores, _row(scores))])
 
     def method(self) -> Conformal:
         """How ``p`` obtained its p-values."""
@@ -112,8 +111,12 @@ def leave_one_out(scores: npt.ArrayLike) -> FloatArray:
     ordinary they hide one another. The smallest possible is 1/n.
     """
     values = _row(scores)
-    ordered = np.sort(values)
-    return np.asarray((values.size - np.searchsorted(ordered, values, side="left")) / max(values.size, 1))
+    return np.asarray(as_high(np.sort(values), values) / max(values.size, 1))
+
+
+def as_high(ordered: FloatArray, values: FloatArray) -> IntArray:
+    """How many of the ``ordered`` scores, lowest first, are as high as each value."""
+    return np.asarray(ordered.size - np.searchsorted(ordered, values, side="left"), dtype=np.int64)
 
 
 def _row(scores: npt.ArrayLike) -> FloatArray:

@@ -9,6 +9,12 @@ import msgspec
 
 from spiritsafe.stats.logs import LOG10_ZERO
 
+JOINTLY = "jointly"
+"""In the place of a family: evidence against "at most one family of this subject is unlike ordinary ones", combined by
+the detectors themselves before it was ranked, and so stronger than what is left of single e-values when they are
+averaged.
+"""
+
 
 class Exact(msgspec.Struct, frozen=True, tag="exact"):
     """The p-value comes from the null distribution itself, named here (``binomial``, ``signed rank``)."""
