@@ -9,6 +9,7 @@ import pytest
 
 from spiritsafe.detect.account import ACCOUNT_DETECTORS
 from spiritsafe.detect.reference import VERSION, Alarm, Calibration, Reference, load
+from spiritsafe.detect.tenant import Tenant
 from spiritsafe.errors import InputError, ResourceError
 
 
@@ -41,7 +42,9 @@ def test_it_comes_back_from_its_file(reference: Reference, tmp_path: Path) -> No
     assert again.windows("population").rows.shape == (2, 3)
     assert again.windows("elicitation").rows.shape[0] == 0
     assert again.scores("elicitation").scores.tolist() == [0.0, 0.5, 0.9, 1.0]
-    assert again.kin().of(0, [(0, 2**64 - 1)]).tolist() == [1]
+    tenant = Tenant("nobody", ())
+    tenant.share(0, 2**64 - 1)
+    assert again.kin().of(tenant).tolist() == [1]
 
 
 def test_any_change_changes_its_digest(reference: Reference) -> None:

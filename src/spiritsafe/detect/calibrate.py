@@ -109,7 +109,7 @@ def _calibrate(
     best = np.full(len(rest), UNKNOWN)
     middles = _middles(watch, detector, peers, rows, kinds)
     if looks:
-        left_out = [kin.of(digest("account", look.tenant.account_id), look.tenant.shared) for look in looks]
+        left_out = [kin.of(look.tenant) for look in looks]
         statistic = detector.measure(np.stack([look.windows[place] for look in looks]), compared, left_out).statistic
         if middles is not None:
             statistic = middles.standing(statistic, nearest(kinds, directions([look.asked for look in looks])))

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spiritsafe.detect.features import SHARED
+from spiritsafe.detect.features import SHARED, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from spiritsafe.detect.tenant import Tenant
     from spiritsafe.detect.types import IntArray
 
 POPULAR = 1 / 5
@@ -20,7 +21,8 @@ _COLUMNS = frozenset(i for i, (_, kind) in enumerate(SHARED) if kind != "client"
 
 
 class Kin:
-    """Finds, among fixed accounts, those that share a rare value with another account, or are that account.
+    """Finds, among fixed accounts, those that share a rare value with another account, or are that account. ``names``
+    are digests.
 
     Without this a ring would be its own nearest neighbour, and look the more ordinary the more members it has.
     """
@@ -35,12 +37,12 @@ class Kin:
         most = max(1.0, POPULAR * len(names))
         self._users = {pair: rows for pair, rows in users.items() if len(rows) <= most}
 
-    def of(self, name: int, shared: Iterable[tuple[int, int]]) -> IntArray:
+    def of(self, tenant: Tenant) -> IntArray:
         """Rows of the accounts to leave out, in no particular order."""
         found: set[int] = set()
-        for pair in shared:
+        for pair in tenant.shared:
             found.update(self._users.get(pair, ()))
-        itself = self._at.get(name)
+        itself = self._at.get(digest("account", tenant.account_id))
         if itself is not None:
             found.add(itself)
         return np.fromiter(found, dtype=np.int64, count=len(found))

@@ -401,7 +401,7 @@ class Watch:
         for look in passed:
             look.tenant.best = look.tenant.best or [(UNKNOWN, 0.0, 0)] * len(self.detectors)
         kind = nearest(reference.kinds, directions([look.asked for look in passed]))
-        left_out = [self._kin.of(digest("account", look.tenant.account_id), look.tenant.shared) for look in passed]
+        left_out = [self._kin.of(look.tenant) for look in passed]
         for place, detector in enumerate(self.detectors):
             some = [at for at, look in enumerate(passed) if len(look.windows[place])]
             if not some:

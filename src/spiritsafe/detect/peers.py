@@ -36,7 +36,7 @@ class FromLog:
 
     def left_out(self, tenant: Tenant) -> IntArray:
         """Rows of the peers that are the account's own kin."""
-        return self._kin.of(digest("account", tenant.account_id), tenant.shared)
+        return self._kin.of(tenant)
 
 
 class FromPeers:
@@ -48,4 +48,4 @@ class FromPeers:
 
     def left_out(self, tenant: Tenant) -> IntArray:
         """Rows of the peers that are the account's own kin."""
-        return self._kin.of(digest("account", tenant.account_id), tenant.shared)
+        return self._kin.of(tenant)
