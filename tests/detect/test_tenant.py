@@ -10,7 +10,17 @@ from spiritsafe.detect.account.elicitation import Elicitation
 from spiritsafe.detect.account.logprobs import Logprobs
 from spiritsafe.detect.account.population import Population
 from spiritsafe.detect.calls import PARAMS, Calls
-from spiritsafe.detect.tenant import BLOCK, CHECKPOINTS, FIRST_CALLS, KEPT, MOST_VALUES, WAITING, Tenant, TenantState
+from spiritsafe.detect.tenant import (
+    BLOCK,
+    CHECKPOINTS,
+    FIRST_CALLS,
+    KEPT,
+    MOST_VALUES,
+    WAITING,
+    Tenant,
+    TenantState,
+    pieces,
+)
 from spiritsafe.record.sketch import sketch_texts
 
 DETECTORS = (Population(), Coverage(), Elicitation(), Logprobs())
@@ -55,6 +65,17 @@ def test_a_prompt_counts_once_a_block(tenant: Tenant) -> None:
     same = np.tile(keys(0, 10), 50)
     assert learn(tenant, same, rows(500)) == []
     assert len(tenant.seen) == 10
+
+
+def test_pieces_end_at_checkpoints_and_go_on_where_they_stopped() -> None:
+    asked = np.concatenate([keys(0, 15), keys(0, 15), keys(15, BLOCK - 15), keys(0, 3)])
+    seen: set[int] = set()
+    places = np.arange(len(asked))
+    found = [*pieces(asked[:7], places[:7], seen), *pieces(asked[7:], places[7:], seen)]
+    assert [piece.reached for piece in found] == [0, *sorted(CHECKPOINTS), 0]
+    assert [place for piece in found for place in piece.every] == places.tolist()
+    assert [place for piece in found for place in piece.fresh] == [*range(15), *range(30, len(asked))]
+    assert len(seen) == 3
 
 
 def test_a_full_block_is_kept_and_the_next_starts_afresh(tenant: Tenant) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -31,6 +31,16 @@ Windows = tuple["Rows", ...]
 """One window a detector, in the detectors' order; an empty one for a detector that isn't to look now."""
 
 _NONE = np.zeros(0, dtype=np.float32)
+
+
+class Piece(NamedTuple):
+    """Prompts up to a checkpoint: those ``fresh`` to their block, ``every`` one, and the count of distinct ones in the
+    block that was ``reached``, 0 if that is no checkpoint.
+    """
+
+    fresh: list[int]
+    every: list[int]
+    reached: int
 
 
 class TenantState(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,17 +117,17 @@ class Tenant:
         checkpoints that were passed, oldest first; without ``every_look`` those alone that are kept, in fewer steps.
         """
         passed: list[Windows] = []
-        pieces = self._pieces(keys, at)
-        last = max((place for place, piece in enumerate(pieces) if piece[2]), default=-1)
+        parts = pieces(keys, at, self.seen)
+        last = max((place for place, part in enumerate(parts) if part.reached), default=-1)
         fresh: list[int] = []
         every: list[int] = []
-        for place, (new, all_of_them, count) in enumerate(pieces):
-            fresh += new
-            every += all_of_them
-            if count == BLOCK or place == last or (count and every_look):
+        for place, part in enumerate(parts):
+            fresh += part.fresh
+            every += part.every
+            if part.reached == BLOCK or place == last or (part.reached and every_look):
                 passed.append(self._reach(detectors, fresh, every, rows))
                 fresh, every = [], []
-                if count == BLOCK:
+                if part.reached == BLOCK:
                     self._close(detectors)
         self._add(detectors, fresh, every, rows)
         return passed
@@ -202,26 +212,6 @@ class Tenant:
         made.models = set(state.models)
         return made
 
-    def _pieces(self, keys: HashArray, at: IntArray) -> list[tuple[list[int], list[int], int]]:
-        """The prompts up to each checkpoint: those that are new to their block, all of them, and how many that makes in
-        the block; 0 for those after the last checkpoint.
-        """
-        pieces: list[tuple[list[int], list[int], int]] = []
-        fresh: list[int] = []
-        every: list[int] = []
-        for key, place in zip(keys.tolist(), at.tolist(), strict=True):
-            every.append(place)
-            if key in self.seen:
-                continue
-            self.seen.add(key)
-            fresh.append(place)
-            if len(self.seen) in CHECKPOINTS:
-                pieces.append((fresh, every, len(self.seen)))
-                fresh, every = [], []
-                if len(self.seen) == BLOCK:
-                    self.seen = set()
-        return [*pieces, (fresh, every, 0)]
-
     def _add(
         self, detectors: Sequence[AccountDetector], fresh: list[int], every: list[int], rows: Sequence[Rows]
     ) -> None:
@@ -260,6 +250,27 @@ class Tenant:
         self.latest = ()
         each = zip(detectors, self._trackers, strict=True)
         self._trackers = [detector.tracker() if detector.sees == "prompts" else kept for detector, kept in each]
+
+
+def pieces(keys: HashArray, at: IntArray, seen: set[int]) -> list[Piece]:
+    """The prompts up to each checkpoint, the last piece those after it. Prompt i is told as ``at[i]``; ``seen`` are the
+    keys of the block that goes on, and are brought up to date.
+    """
+    found: list[Piece] = []
+    fresh: list[int] = []
+    every: list[int] = []
+    for key, place in zip(keys.tolist(), at.tolist(), strict=True):
+        every.append(place)
+        if key in seen:
+            continue
+        seen.add(key)
+        fresh.append(place)
+        if len(seen) in CHECKPOINTS:
+            found.append(Piece(fresh, every, len(seen)))
+            fresh, every = [], []
+            if len(seen) == BLOCK:
+                seen.clear()
+    return [*found, Piece(fresh, every, 0)]
 
 
 def _is_look(calls: int) -> bool:

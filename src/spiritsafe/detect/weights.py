@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spiritsafe.detect.tenant import BLOCK, CHECKPOINTS
+from spiritsafe.detect.tenant import BLOCK, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,14 +74,10 @@ class Weighing:
 
 def _looks(keys: HashArray, every: bool) -> Iterator[IntArray]:
     """The prompts seen at each checkpoint of each block: all of them, or each once."""
-    seen: set[int] = set()
-    first, fresh = 0, list[int]()
-    for place, key in enumerate(keys.tolist()):
-        if key in seen:
-            continue
-        seen.add(key)
-        fresh.append(place)
-        if len(seen) in CHECKPOINTS:
-            yield np.arange(first, place + 1) if every else np.array(fresh)
-        if len(seen) == BLOCK:
-            seen, fresh, first = set(), [], place + 1
+    held: list[int] = []
+    for piece in pieces(keys, np.arange(len(keys)), set()):
+        held += piece.every if every else piece.fresh
+        if piece.reached:
+            yield np.array(held)
+        if piece.reached == BLOCK:
+            held = []
