@@ -97,6 +97,7 @@ class Texts:
     def __init__(self, tables: Sequence[Table]) -> None:
         self._tables = tables
         self._digests = [table.digests() for table in tables]
+        self._kind = tables[0].rows(np.zeros(0, dtype=np.int64)).dtype
 
     def of(self, asked: pl.Series) -> tuple[SketchColumns, IntArray]:
         """The sketches of the texts with these digests, with all that was derived of them, and in which row each of the
@@ -106,19 +107,21 @@ class Texts:
         keys, inverse = np.unique(asked.drop_nulls().to_numpy(), return_inverse=True)
         table_of = (keys % np.uint64(len(self._tables))).astype(np.int64)
         row_of = np.full(len(keys), -1, dtype=np.int64)
-        parts: list[NDArray[Any]] = []
+        found, count = np.empty(len(keys), dtype=self._kind), 0
         for number, (table, digests) in enumerate(zip(self._tables, self._digests, strict=True)):
             mine = np.flatnonzero(table_of == number)
             row = np.searchsorted(digests, keys[mine])
             known = row < np.searchsorted(digests, keys[mine], side="right")
-            row_of[mine[known]] = sum(map(len, parts)) + np.arange(known.sum())
-            parts.append(table.rows(row[known]))
+            first, count = count, count + int(known.sum())
+            row_of[mine[known]] = np.arange(first, count)
+            found[first:count] = table.rows(row[known])
         place = np.full(len(asked), -1, dtype=np.int64)
         place[there] = row_of[inverse]
-        return _columns(np.concatenate(parts)), place
+        return _columns(found[:count]), place
 
 
 def _columns(rows: NDArray[Any]) -> SketchColumns:
     names = cast("tuple[str, ...]", rows.dtype.names)
-    columns: dict[str, Any] = {name: rows[name] if name in names else None for name in COLUMNS}
-    return SketchColumns(**columns, derived={name: rows[name] for name in names if name not in COLUMNS})
+    held: dict[str, Any] = {name: np.ascontiguousarray(rows[name]) for name in names}
+    columns = {name: held.pop(name, None) for name in COLUMNS}
+    return SketchColumns(**columns, derived=held)

@@ -72,17 +72,18 @@ def _shapes(sketches: SketchColumns) -> FloatArray:
 
 
 def sorts_of(sketches: SketchColumns) -> Rows:
-    """The chance that each text is of each sort [n, sorts], in half precision. Several detectors ask for it in turn.
+    """The chance that each text is of each sort [n, sorts], rounded to half precision. Several detectors ask for it.
 
     The last digits of a matrix product depend on how many rows it has, and what is seen of a text must not depend on
     the texts beside it.
     """
     if SORTS not in sketches.derived:
         sketches.derived[SORTS] = _found(sketches)
-    return sketches.derived[SORTS].astype(np.float32)
+    found: Rows = sketches.derived[SORTS]
+    return found
 
 
-def _found(sketches: SketchColumns) -> NDArray[np.float16]:
+def _found(sketches: SketchColumns) -> Rows:
     assert sketches.embedding is not None
     shapes, weights = _shapes(sketches), model().weights.astype(np.float64)
     found = np.zeros((len(sketches), weights.shape[1]), dtype=np.float16)
@@ -90,7 +91,7 @@ def _found(sketches: SketchColumns) -> NDArray[np.float16]:
         part = slice(start, start + _BLOCK)
         odds = sketches.embedding[part].astype(np.float64) @ weights[:DIMENSIONS] + shapes[part] @ weights[DIMENSIONS:]
         found[part] = _softmax(odds)
-    return found
+    return found.astype(np.float32)
 
 
 def chances(rows: Rows, weights: NDArray[np.float32]) -> Rows:
