@@ -1,9 +1,8 @@
-"""Results, e-values, calibration, sequential and exact tests, sketches. Statistics alone: no word of what is tested."""
+"""Results, e-values, calibration, exact tests, draws, multiplicity. Statistics alone: no word of what is tested."""
 
 from __future__ import annotations
 
-from spiritsafe.stats.conformal import ConditionalReference, Reference, leave_one_out
-from spiritsafe.stats.eprocess import MeanBet, Wealth
+from spiritsafe.stats.conformal import Reference
 from spiritsafe.stats.evalues import (
     all_or_nothing,
     average,
@@ -31,25 +30,17 @@ from spiritsafe.stats.montecarlo import monte_carlo, p_from_draws, sequential_mo
 from spiritsafe.stats.multiple import Rejections, benjamini_hochberg, bonferroni, e_bh, holm
 from spiritsafe.stats.poisson_binomial import poisson_binomial_upper
 from spiritsafe.stats.result import Conformal, Evidence, Exact, Method, MonteCarlo, Result
-from spiritsafe.stats.signed_rank import SignedRank, signed_rank
-from spiritsafe.stats.sketches import BottomK, BottomKState
 
 __all__ = [
     "LOG10_ZERO",
-    "BottomK",
-    "BottomKState",
-    "ConditionalReference",
     "Conformal",
     "Evidence",
     "Exact",
-    "MeanBet",
     "Method",
     "MonteCarlo",
     "Reference",
     "Rejections",
     "Result",
-    "SignedRank",
-    "Wealth",
     "all_or_nothing",
     "average",
     "benjamini_hochberg",
@@ -67,7 +58,6 @@ __all__ = [
     "holm",
     "hypergeometric_lower",
     "hypergeometric_upper",
-    "leave_one_out",
     "monte_carlo",
     "p_from_draws",
     "p_from_log10",
@@ -77,7 +67,6 @@ __all__ = [
     "poisson_upper",
     "product",
     "sequential_monte_carlo",
-    "signed_rank",
     "tempered_product",
     "wilson",
 ]
