@@ -13,7 +13,7 @@ import numpy as np
 
 from spiritsafe.detect.kinds import kinds_of
 from spiritsafe.detect.likeness import alike, words
-from spiritsafe.detect.peers import FromLog, FromPeers
+from spiritsafe.detect.peers import Company
 from spiritsafe.detect.ring.weights import weights
 from spiritsafe.detect.types import Alike, Peers
 from spiritsafe.detect.weights import Weighing
@@ -87,7 +87,7 @@ class _Weighing:
         self._at = {name: again.of(name) for name in again.batch.accounts}
         self._detectors = {d.name: (place, d) for place, d in enumerate(watch.detectors)}
         self._weighings: dict[str, Weighing] = {}
-        self._company: dict[str, FromLog | FromPeers | None] = {}
+        self._company: dict[str, Company] = {}
         self._table = watch.table()
 
     def told(self, item: Evidence, finding: Finding, names: Sequence[str]) -> Evidence:
@@ -136,15 +136,15 @@ class _Weighing:
             found[at] = weighing.falls(at, peers, left_out[name])
         return found
 
-    def _compared(self, place: int, detector: AccountDetector) -> FromLog | FromPeers | None:
+    def _compared(self, place: int, detector: AccountDetector) -> Company | None:
         if not detector.needs_peers:
             return None
         if detector.name not in self._company:
             watch = self._watch
             self._company[detector.name] = (
-                FromLog(list(watch.tenants.values()), watch.detectors, place)
+                Company.of_log(list(watch.tenants.values()), watch.detectors, place)
                 if watch.reference is None
-                else FromPeers(watch.reference, detector.name)
+                else Company.of_reference(watch.reference, detector.name)
             )
         return self._company[detector.name]
 

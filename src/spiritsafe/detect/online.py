@@ -7,7 +7,6 @@ import math
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -24,7 +23,7 @@ from spiritsafe.detect.kin import Kin
 from spiritsafe.detect.kinds import directions, kinds_of, nearest, place_of, points_of
 from spiritsafe.detect.middles import Middles, is_known
 from spiritsafe.detect.moments import Moments, MomentsState
-from spiritsafe.detect.peers import FromLog
+from spiritsafe.detect.peers import Company
 from spiritsafe.detect.ring import RING_DETECTORS, absorbed
 from spiritsafe.detect.tenant import MOST_MODELS, Tenant, TenantState, Windows
 from spiritsafe.detect.types import UNKNOWN, Evaluation, LinkTable, Measured, Peers
@@ -326,30 +325,31 @@ class Watch:
             cores=self._cores,
             permitted=self._permitted,
             means=self._means(),
+            looks=max(self._looks, 1),
         )
 
     def rings(self, honest_group: int | None = None) -> list[Ring]:
         """The rings and candidates among all accounts: from what they share, when they ask, and what."""
-        return absorbed([*self._sharing(honest_group), *self._behaviour(honest_group)])
+        self._looks += 1
+        table = self.table()
+        return absorbed([*self._sharing(table, honest_group), *self._behaviour(table, honest_group)])
 
     def _known_rings(self, honest_group: int) -> list[Ring]:
         """The same, looked for again only when enough has changed."""
         # How rare a value is changes a little with every account that comes; who shares it with whom does not.
         if self._rings is None or len(self.tenants) > self._counted * _GROWN:
-            self._rings, self._counted = self._sharing(honest_group), len(self.tenants)
+            self._rings, self._counted = self._sharing(self.table(), honest_group), len(self.tenants)
         if self._exchanges > self._behaving[0] * _MORE_ASKED:
-            self._behaving = (self._exchanges, self._behaviour(honest_group))
+            # Each look is another chance to err, and is counted as one.
+            self._looks += 1
+            self._behaving = (self._exchanges, self._behaviour(self.table(), honest_group))
         return absorbed([*self._rings, *self._behaving[1]])
 
-    def _sharing(self, honest_group: int | None) -> list[Ring]:
-        table = self.table()
+    def _sharing(self, table: LinkTable, honest_group: int | None) -> list[Ring]:
         found = (d.rings(d.links(table), table, honest_group) for d in self._ring_detectors if d.basis == "shared")
         return [ring for rings in found for ring in rings]
 
-    def _behaviour(self, honest_group: int | None) -> list[Ring]:
-        """Each look is another chance to err, and is counted as one."""
-        self._looks += 1
-        table = replace(self.table(), looks=self._looks)
+    def _behaviour(self, table: LinkTable, honest_group: int | None) -> list[Ring]:
         looking = [detector for detector in self._ring_detectors if detector.basis != "shared"]
         table.settle()
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -436,7 +436,7 @@ def _measure_alone(
     windows = np.stack([window for each in mine for window in each])
     peers, left_out = Peers(windows[:0]), [np.zeros(0, dtype=np.int64)] * len(owner)
     if detector.needs_peers:
-        company = FromLog(tenants, detectors, place)
+        company = Company.of_log(tenants, detectors, place)
         own = [company.left_out(tenant) for tenant in tenants]
         peers, left_out = company.peers, [own[row] for row in owner]
     measured = detector.measure(windows, peers, left_out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,31 +22,29 @@ MOST_ALONE = 6000
 """Accounts of a log, at most, with which all its accounts are compared where there is no reference."""
 
 
-class FromLog:
-    """Other accounts of the log, by their largest windows."""
+@dataclass(frozen=True, eq=False)
+class Company:
+    """Those whom accounts are compared with by one detector."""
 
-    def __init__(self, tenants: Sequence[Tenant], detectors: Sequence[AccountDetector], place: int) -> None:
-        self._detectors, self._place = detectors, place
+    peers: Peers
+    kin: Kin
+
+    @classmethod
+    def of_log(cls, tenants: Sequence[Tenant], detectors: Sequence[AccountDetector], place: int) -> Company:
+        """Other accounts of the log, by their largest windows."""
         names = [digest("account", tenant.account_id) for tenant in tenants]
         windows = [tenant.largest(detectors, place) for tenant in tenants]
         # All pairs of a very large log would be too many: those of the lowest digests stand for all.
         some = (row for row in range(len(tenants)) if len(windows[row]))
         drawn = sorted(sorted(some, key=names.__getitem__)[:MOST_ALONE])
-        self.peers = Peers(np.stack([windows[row] for row in drawn]) if drawn else np.zeros((0, 1), np.float32))
-        self._kin = Kin([names[row] for row in drawn], [tenants[row].shared for row in drawn])
+        peers = Peers(np.stack([windows[row] for row in drawn]) if drawn else np.zeros((0, 1), np.float32))
+        return cls(peers, Kin([names[row] for row in drawn], [tenants[row].shared for row in drawn]))
+
+    @classmethod
+    def of_reference(cls, reference: Reference, name: str) -> Company:
+        """The reference's peers."""
+        return cls(reference.windows(name), reference.kin())
 
     def left_out(self, tenant: Tenant) -> IntArray:
         """Rows of the peers that are the account's own kin."""
-        return self._kin.of(tenant)
-
-
-class FromPeers:
-    """The reference's peers for one detector."""
-
-    def __init__(self, reference: Reference, name: str) -> None:
-        self.peers = reference.windows(name)
-        self._kin = reference.kin()
-
-    def left_out(self, tenant: Tenant) -> IntArray:
-        """Rows of the peers that are the account's own kin."""
-        return self._kin.of(tenant)
+        return self.kin.of(tenant)
