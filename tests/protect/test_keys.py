@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from spiritsafe.errors import BrokenRecord, InputError, ResourceError, UsageError
-from spiritsafe.protect.keys import Commitment, Keyring, check_use, key_of, opens, parse_mark_id
+from spiritsafe.protect.keys import Keyring, key_of, opens
 
 MARK = "kgw-k1-g0.25-d2"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -149,22 +149,6 @@ def test_a_clock_that_goes_back_is_refused(keyring: Keyring) -> None:
     keyring.commit(MARK, NOON)
     with pytest.raises(UsageError, match="later than"):
         keyring.commit(MARK, NOON - timedelta(seconds=1))
-
-
-def test_a_key_used_before_it_was_committed_is_named(keyring: Keyring) -> None:
-    commitment = keyring.commit(MARK, NOON)
-    check_use(commitment, NOON)
-    with pytest.raises(BrokenRecord, match="before it was committed"):
-        check_use(commitment, NOON - timedelta(seconds=1))
-
-
-def test_mark_ids_are_read_back(keyring: Keyring) -> None:
-    commitment = keyring.commit(MARK)
-    assert isinstance(commitment, Commitment)
-    assert parse_mark_id(commitment.mark_id) == (MARK, 1)
-    for wrong in ("", "@1", MARK, f"{MARK}@", f"{MARK}@x"):
-        with pytest.raises(UsageError, match="no mark id"):
-            parse_mark_id(wrong)
 
 
 def test_two_processes_never_write_the_same_epoch(keyring: Keyring, tmp_path: Path) -> None:

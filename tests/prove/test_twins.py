@@ -225,11 +225,3 @@ def test_guessing_keys_finds_nothing(trial) -> None:
         for key in guesses
     ]
     assert min(ps) > 1e-5
-
-
-def test_measures_add_up_without_a_choice(trial) -> None:
-    rng = np.random.default_rng(3)
-    one, two = rng.normal(0.2, 1, 300), rng.normal(0.2, 5, 300)
-    both = twins.combined([one, two])
-    assert twins.sign_flip(both).log10_p < max(twins.sign_flip(one).log10_p, twins.sign_flip(two).log10_p)
-    assert not twins.combined([np.zeros(3)]).any()

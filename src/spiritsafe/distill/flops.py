@@ -21,21 +21,6 @@ def pretrain(params: float, tokens: float) -> float:
     return TRAIN * params * tokens
 
 
-def cached(student: float, teacher: float, tokens: float, epochs: float = 1.0) -> float:
-    """Distilling from a cache: the student trains in each epoch, the teacher reads each token once."""
-    return TRAIN * student * tokens * epochs + FORWARD * teacher * tokens
-
-
-def online(student: float, teacher: float, tokens: float) -> float:
-    """Distilling from a live teacher: it reads every token again in every epoch; ``tokens`` counts them all."""
-    return (TRAIN * student + FORWARD * teacher) * tokens
-
-
-def on_policy(student: float, teacher: float, tokens: float) -> float:
-    """Distilling on what the student writes: it writes, trains, and the teacher reads."""
-    return (TRAIN * student + FORWARD * student + FORWARD * teacher) * tokens
-
-
 def from_nothing(params: float) -> float:
     """Training the same student from nothing on as many tokens as pay for its size."""
     return pretrain(params, OPTIMAL_TOKENS * params)

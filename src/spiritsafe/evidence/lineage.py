@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from spiritsafe.errors import InputError
-from spiritsafe.evidence import dsse, model_signature, statement
+from spiritsafe.evidence import dsse, statement
 from spiritsafe.evidence.dsse import wrong_form
 from spiritsafe.evidence.manifest import Manifest, manifest_of
 from spiritsafe.evidence.signing import PrivateKey, PublicKey
@@ -25,7 +25,6 @@ FOLDER = "lineage"
 GRANT, GRANT_KEY = "grant.json", "grant.pub"
 _PREDICATE = "https://spiritsafe/lineage/v"
 VERSION = 1
-UNLISTED = (NAME, model_signature.NAME)
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -154,7 +153,7 @@ class Signed(msgspec.Struct, frozen=True):
 
 
 def sign(lineage: Lineage, files: Manifest, key: PrivateKey) -> bytes:
-    """The statement's file, about ``files`` (those of the student's folder without ``UNLISTED``)."""
+    """The statement's file, about ``files`` (those of the student's folder but this one and the model signature)."""
     subjects = tuple(statement.Subject(name, {"sha256": digest}) for name, digest in files.files.items())
     payload = statement.write(subjects, f"{_PREDICATE}{lineage.version}", lineage)
     return dsse.encode(dsse.seal(statement.PAYLOAD_TYPE, payload, key.sign, key.public.fingerprint))

@@ -89,25 +89,6 @@ def opens(commitment: Commitment, opened: bytes) -> bool:
     return commitment.digest == _digest(commitment.kind, opened)
 
 
-def check_use(commitment: Commitment, used: datetime) -> None:
-    """Raise ``BrokenRecord`` if a key was used before it was committed: then it could have been chosen to fit."""
-    if used < commitment.time:
-        raise BrokenRecord(
-            f"the key of epoch {commitment.epoch} was used at {used.isoformat()}, "
-            f"before it was committed at {commitment.time.isoformat()}",
-            where=commitment.mark_id,
-            remedy="What was marked before the commitment proves nothing: leave it out.",
-        )
-
-
-def parse_mark_id(mark_id: str) -> tuple[str, int]:
-    """The mark's name and the epoch in a ``mark_id``."""
-    name, at, epoch = mark_id.rpartition("@")
-    if not (at and name and epoch.isdigit()):
-        raise UsageError(f"{mark_id!r} is no mark id", remedy="Write it as the record does: kgw-k1-g0.25-d2@1.")
-    return name, int(epoch)
-
-
 class Keyring:
     """The keys under one data folder. Nothing is written before ``commit``."""
 

@@ -251,14 +251,6 @@ def watched(
     return bet
 
 
-def combined(values: Sequence[FloatArray]) -> FloatArray:
-    """Several measures of the same pairs as one: their sum, each in units of its own root mean square, so that no
-    choice among them has to be paid for.
-    """
-    parts = [each / root for each in values if (root := float(np.sqrt(np.mean(each**2)))) > 0.0]
-    return np.asarray(np.sum(parts, axis=0)) if parts else np.zeros(len(values[0]) if values else 0)
-
-
 def _scored(suspect: Suspect, pairs: Sequence[Pair]) -> tuple[FloatArray, FloatArray]:
     """Tokens and log-probabilities, each n x 2."""
     asked = [(Chat(pair.messages), answer) for pair in pairs for answer in pair.answers]

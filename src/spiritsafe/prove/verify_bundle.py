@@ -36,9 +36,6 @@ from spiritsafe.prove.protocol import Cell, conclude, differs, run
 from spiritsafe.prove.suspect import Suspect
 from spiritsafe.prove.transcript import Replayed
 
-Fixed = tuple[int, str, str]
-"""A step, where, and what is wrong there."""
-
 
 class Trouble(msgspec.Struct, frozen=True):
     """One thing that is wrong: at which step, in which member, and what."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
@@ -182,8 +182,3 @@ def _unreachable(error: SpiritsafeError) -> Fault:
         remedy="Try again in a moment.",
         retry_after=5,
     )
-
-
-def now_utc() -> datetime:
-    """The time of day as decisions and keys mean it."""
-    return datetime.now(UTC)
