@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spiritsafe.detect.cores import MOST_CORES, Cores, CoresState, pairs_of
+from spiritsafe.detect.cores import MOST_CORES, Cores, CoresState, pairs_of, rows_of
 
 Rows = list[tuple[int, int, int]]
 
@@ -50,11 +50,17 @@ def test_several_are_put_together_under_other_numbers() -> None:
     assert rows(Cores.beside([], [])) == []
 
 
-def test_samples_can_be_cut_and_put_together() -> None:
-    sample = learnt([(0, 5), (1, 6)]).sample()
-    both = sample.where(sample.account == 1).beside(sample, 10)
-    assert both.account.tolist() == [1, 10, 11]
-    assert both.core.tolist() == [6, 5, 6]
+def test_samples_can_be_cut() -> None:
+    sample = learnt([(0, 5), (1, 6), (3, 1), (3, 2)]).sample()
+    assert sample.where(sample.account == 1).core.tolist() == [6]
+    assert sample.of(np.array([3, 2, 0])).core.tolist() == [5, 1, 2]
+
+
+@given(st.lists(st.integers(0, 9)), st.sets(st.integers(-1, 10)))
+def test_rows_of_values_are_those_that_hold_them(column: list[int], wanted: set[int]) -> None:
+    held = np.sort(np.array(column, dtype=np.int64))
+    found = rows_of(held, np.array(list(wanted), dtype=np.int64))
+    assert found.tolist() == np.flatnonzero(np.isin(held, list(wanted))).tolist()
 
 
 def test_much_at_once_is_settled_on_the_way() -> None:

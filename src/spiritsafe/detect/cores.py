@@ -18,6 +18,14 @@ MOST_CORES = 512
 _LOOSE = 1 << 20
 
 
+def rows_of(column: IntArray, wanted: IntArray) -> IntArray:
+    """The rows of a sorted column that hold one of the different values wanted, by value."""
+    wanted = np.sort(wanted)
+    first, last = (np.searchsorted(column, wanted, side=side) for side in ("left", "right"))
+    count = last - first
+    return np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
+
+
 class Sample(NamedTuple):
     """``account``, ``core`` and ``times`` (exchanges), sorted by account and core, each pair once."""
 
@@ -25,17 +33,13 @@ class Sample(NamedTuple):
     core: HashArray
     times: IntArray
 
-    def where(self, kept: BoolArray) -> Sample:
+    def where(self, kept: BoolArray | IntArray) -> Sample:
         """Some of its rows."""
         return Sample(self.account[kept], self.core[kept], self.times[kept])
 
-    def beside(self, other: Sample, first: int) -> Sample:
-        """Both; the other's account 0 is number ``first``."""
-        return Sample(
-            np.concatenate([self.account, other.account + first]),
-            np.concatenate([self.core, other.core]),
-            np.concatenate([self.times, other.times]),
-        )
+    def of(self, accounts: IntArray) -> Sample:
+        """The rows of some accounts."""
+        return self.where(rows_of(self.account, accounts))
 
 
 def pairs_of(party: IntArray, core: HashArray) -> tuple[IntArray, HashArray]:

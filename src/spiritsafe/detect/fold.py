@@ -110,7 +110,12 @@ def split(task: Split) -> Parcel:
                 text=pl.when(pl.col("prompt").is_not_null()).then(pl.col("prompt").hash(seed=task.seed)),
             )
             shares.write(every.drop("prompt"), pl.col("account_id").hash(seed=3))
-            fresh = every.select("text", "prompt").drop_nulls().unique("text").filter(~pl.col("text").is_in(known.implode()))
+            fresh = (
+                every.select("text", "prompt")
+                .drop_nulls()
+                .unique("text")
+                .filter(~pl.col("text").is_in(known.implode()))
+            )
             texts.write(fresh, pl.col("text"))
             known = known.append(fresh.get_column("text"))
     finally:

@@ -40,6 +40,7 @@ class Moments:
         self._waiting = 0
         self._keys = np.zeros(0, dtype=np.int64)
         self._counts = np.zeros(0, dtype=np.int64)
+        self._columns: tuple[IntArray, IntArray, IntArray] | None = None
 
     def learn(self, account: IntArray, seconds: FloatArray) -> None:
         """Count exchanges; those without a time, or before 1970, count for nothing."""
@@ -64,6 +65,11 @@ class Moments:
     def columns(self) -> tuple[IntArray, IntArray, IntArray]:
         """Accounts, hours and counts, without what lies weeks ahead of nearly everything else."""
         self._settle()
+        if self._columns is None:
+            self._columns = self._found()
+        return self._columns
+
+    def _found(self) -> tuple[IntArray, IntArray, IntArray]:
         hour = self._keys & 0xFFFFFFFF
         near = hour[hour <= _end(hour) + MOST_HOURS]
         last = int(np.quantile(near, 1.0 - _AHEAD_OF_ALL, method="higher")) if len(near) else 0
@@ -90,6 +96,7 @@ class Moments:
     def _settle(self) -> None:
         if not self._loose:
             return
+        self._columns = None
         keys = np.concatenate([self._keys, *(k for k, _ in self._loose)])
         counts = np.concatenate([self._counts, *(c for _, c in self._loose)])
         self._loose, self._waiting = [], 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 import msgspec
 import numpy as np
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 from spiritsafe.stats.result import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from spiritsafe.detect.calls import Calls
     from spiritsafe.detect.cores import Cores
     from spiritsafe.detect.moments import Moments
     from spiritsafe.record.sketch import Part, SketchColumns
 
+M = TypeVar("M")
 Rows = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -206,6 +208,16 @@ class LinkTable:
     permitted: Cores | None = None
     means: Rows | None = None
     looks: int = 1
+    _made: dict[Callable[[LinkTable], Any], Any] = field(default_factory=dict, init=False, repr=False)
+    _making: RLock = field(default_factory=RLock, init=False, repr=False)
+
+    def once(self, make: Callable[[LinkTable], M]) -> M:
+        """What a function makes of this table, made for the first who asks; others wait for it."""
+        with self._making:
+            if make not in self._made:
+                self._made[make] = make(self)
+            made: M = self._made[make]
+            return made
 
     def settle(self) -> None:
         """Bring what was learnt last into order, so that several may read at the same time."""

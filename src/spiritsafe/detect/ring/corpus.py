@@ -10,7 +10,7 @@ import numpy as np
 
 from spiritsafe.detect.ring.alike import alike
 from spiritsafe.detect.ring.customers import customers
-from spiritsafe.detect.ring.dealt import dealt
+from spiritsafe.detect.ring.dealt import Askers, dealt
 from spiritsafe.detect.ring.lockstep import in_step
 from spiritsafe.detect.ring.manner import manner
 from spiritsafe.detect.ring.samples import equally_often
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from spiritsafe.detect.cores import Sample
     from spiritsafe.detect.ring.dealt import Dealt
-    from spiritsafe.detect.types import Basis, FloatArray, IntArray, Link, LinkTable
+    from spiritsafe.detect.types import Basis, BoolArray, FloatArray, IntArray, Link, LinkTable
 
 LEAST_CUSTOMERS = 3
 _SELDOM = 0.02
@@ -55,13 +55,13 @@ class Corpus:
         """The communities that cover a corpus better than chance; its evidence is of the family ``together``."""
         if table.means is None or table.cores is None or not len(table.means):
             return []
-        held, of = table.cores.sample(), customers(table)
-        permitted = table.permitted.sample() if table.permitted is not None else None
+        held, of = table.cores.sample(), table.once(customers)
         candidates = [part for members in alike(table.means) for part in _parts(members, held)]
         candidates = [members for members in candidates if len(np.unique(of[members])) >= LEAST_CUSTOMERS]
         # Two tests of each candidate.
         price = math.log10(max(2 * len(candidates) * table.looks, 1))
-        tested = [_tested(members, held, permitted, of, price) for members in candidates]
+        everyone = table.once(askers)
+        tested = [_tested(members, held, everyone, of, price) for members in candidates]
         found: list[Ring] = []
         sets: list[IntArray] = []
         taken: set[int] = set()
@@ -71,7 +71,7 @@ class Corpus:
                 found.append(_ring(each, held, of, table))
                 taken.update(each.members.tolist())
                 sets.append(each.members)
-        steps = in_step([ring.ring_id for ring in found], sets, of, table)
+        steps = in_step([ring.ring_id for ring in found], sets, table)
         if not steps:
             return found
         both = zip(found, steps, strict=True)
@@ -87,13 +87,27 @@ class _Tested(NamedTuple):
     log10_p: float
 
 
-def _tested(members: IntArray, held: Sample, permitted: Sample | None, of: IntArray, price: float) -> _Tested:
-    inside = held.where(np.isin(held.account, members))
-    # Customers of members are no outsiders, whatever else their accounts ask.
-    outside = held.where(~np.isin(of[held.account], of[members]))
-    if permitted is not None:
-        outside = outside.beside(permitted, len(of))
-    seen = dealt(inside, of[inside.account], outside)
+def askers(table: LinkTable) -> Askers:
+    """All accounts, and after them those under a grant, with what they asked."""
+    assert table.cores is not None
+    samples = [(table.cores.sample(), len(table.accounts))]
+    if table.permitted is not None:
+        permitted = table.permitted.sample()
+        names, number = np.unique(permitted.account, return_inverse=True)
+        samples.append((permitted._replace(account=number), len(names)))
+    return Askers.of(samples)
+
+
+def outsiders(members: IntArray, of: IntArray, everyone: Askers) -> BoolArray:
+    """Which askers are no members. Customers of members are no outsiders, whatever else their accounts ask."""
+    others = np.ones(everyone.accounts, dtype=bool)
+    others[: len(of)] = ~np.isin(of, of[members])
+    return others
+
+
+def _tested(members: IntArray, held: Sample, everyone: Askers, of: IntArray, price: float) -> _Tested:
+    inside = held.of(members)
+    seen = dealt(inside, of[inside.account], everyone, outsiders(members, of, everyone))
     equal = -equally_often("", inside, of[inside.account]).result.statistic
     shares = 0.0 if seen is None else min(0.0, seen.log10_p + price)
     return _Tested(members, seen, shares, min(shares, equal + price, 0.0))
@@ -101,9 +115,9 @@ def _tested(members: IntArray, held: Sample, permitted: Sample | None, of: IntAr
 
 def _repeats(members: IntArray, held: Sample) -> tuple[FloatArray, FloatArray]:
     """How many exchanges each of some accounts (sorted) has in the sample, and how many pairs of them ask the same."""
-    mine = np.isin(held.account, members)
-    row = np.searchsorted(members, held.account[mine])
-    times = held.times[mine].astype(np.float64)
+    mine = held.of(members)
+    row = np.searchsorted(members, mine.account)
+    times = mine.times.astype(np.float64)
     asked = np.bincount(row, weights=times, minlength=len(members))
     again = np.bincount(row, weights=times * (times - 1.0) / 2.0, minlength=len(members))
     return asked.astype(np.float64), again.astype(np.float64)

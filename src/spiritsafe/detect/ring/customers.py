@@ -19,7 +19,7 @@ _PAYMENT = next(column for column, (_, kind) in enumerate(SHARED) if kind == "pa
 def customers(table: LinkTable) -> IntArray:
     """The number of each account's customer, [accounts]. A means of payment that very many share joins nobody."""
     n = len(table.accounts)
-    shared = SharedValues(table)
+    shared = table.once(SharedValues)
     rare = shared.rows.filter((shared.rows["column"] == _PAYMENT) & shared.rows["links"]).select("at")
     uses = shared.uses.join(rare, on="at")
     account = uses.get_column("account").to_numpy().astype(np.int64)

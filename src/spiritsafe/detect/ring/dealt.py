@@ -11,8 +11,10 @@ from scipy import stats
 from spiritsafe.detect.cores import pairs_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from spiritsafe.detect.cores import Sample
-    from spiritsafe.detect.types import BoolArray, HashArray, IntArray
+    from spiritsafe.detect.types import BoolArray, FloatArray, HashArray, IntArray
 
 KNOWN = (0.1, 0.2, 0.35)
 """An outsider shows the corpus if so much of what it asked was asked by the set as well; each share is tried."""
@@ -31,8 +33,45 @@ class Dealt(NamedTuple):
     log10_p: float
 
 
-def dealt(inside: Sample, customer: IntArray, outside: Sample) -> Dealt | None:
-    """Test a set of customers; ``customer`` [rows of ``inside``] says whose each row is. None if nobody else asks so.
+class Askers(NamedTuple):
+    """What everyone asked, a row an account and question: ``account`` [rows] is a number below ``accounts``,
+    ``question`` [rows] a place in ``cores``, which are sorted.
+    """
+
+    account: IntArray
+    question: IntArray
+    accounts: int
+    cores: HashArray
+
+    @classmethod
+    def of(cls, samples: Sequence[tuple[Sample, int]]) -> Askers:
+        """Of samples that number so many accounts each, one after the other."""
+        firsts = np.cumsum([0, *(accounts for _, accounts in samples)]).tolist()
+        account = np.concatenate([held.account + first for (held, _), first in zip(samples, firsts, strict=False)])
+        cores, question = np.unique(np.concatenate([held.core for held, _ in samples]), return_inverse=True)
+        return cls(account, question, firsts[-1], cores)
+
+    def asked(self, questions: IntArray) -> BoolArray:
+        """Which rows ask one of these questions."""
+        wanted = np.zeros(len(self.cores), dtype=bool)
+        wanted[questions] = True
+        return wanted[self.question]
+
+    def share(self, rows: BoolArray) -> FloatArray:
+        """How much of what each account asked is in these rows."""
+        every = np.bincount(self.account, minlength=self.accounts)
+        return np.bincount(self.account, weights=rows, minlength=self.accounts) / np.maximum(every, 1)
+
+    def places(self, core: HashArray) -> IntArray:
+        """Which questions these are, -1 for what nobody asked."""
+        at = np.searchsorted(self.cores, core)
+        known = at < np.searchsorted(self.cores, core, side="right")
+        return np.where(known, at, -1)
+
+
+def dealt(inside: Sample, customer: IntArray, everyone: Askers, others: BoolArray) -> Dealt | None:
+    """Test a set of customers; ``customer`` [rows of ``inside``] says whose each row is, ``others`` [accounts] which of
+    ``everyone`` are no members. None if nobody else asks so.
 
     The urn is what outsiders asked who ask from the same corpus; only draws that fall into it are looked at, so how
     much else there is to ask doesn't matter. Two nulls, and both must be rejected:
@@ -48,11 +87,10 @@ def dealt(inside: Sample, customer: IntArray, outside: Sample) -> Dealt | None:
     Customers that share out one's own work among their own keys are one customer. What neither null covers are
     strangers who ask nothing twice and each have a part of the corpus to themselves: the work dealt out.
     """
-    asked = np.unique(inside.core)
-    common = np.isin(outside.core, asked)
-    _, number = np.unique(outside.account, return_inverse=True)
-    share = np.bincount(number, weights=common) / np.maximum(np.bincount(number), 1)
-    tests = (_tested(inside, customer, outside.core[share[number] >= known], share >= known) for known in KNOWN)
+    question = everyone.places(inside.core)
+    share = everyone.share(everyone.asked(question[question >= 0]))
+    drawn = _Draws(question, customer, inside.times)
+    tests = (_tested(drawn, everyone, others & (share >= known)) for known in KNOWN)
     found = [test for test in tests if test is not None]
     if not found:
         return None
@@ -60,15 +98,24 @@ def dealt(inside: Sample, customer: IntArray, outside: Sample) -> Dealt | None:
     return best._replace(log10_p=min(0.0, best.log10_p + math.log10(len(KNOWN))))
 
 
-def _tested(inside: Sample, customer: IntArray, known: HashArray, outsiders: BoolArray) -> Dealt | None:
+class _Draws(NamedTuple):
+    question: IntArray
+    customer: IntArray
+    times: IntArray
+
+
+def _tested(drawn: _Draws, everyone: Askers, outsiders: BoolArray) -> Dealt | None:
     """The test with the urn that these outsiders show."""
-    urn = np.unique(known)
-    hit = np.isin(inside.core, urn)
-    if not len(urn) or not hit.any():
+    urn = np.zeros(len(everyone.cores), dtype=bool)
+    urn[everyone.question[outsiders[everyone.account]]] = True
+    size = int(urn.sum())
+    hit = (drawn.question >= 0) & urn[drawn.question] if size else np.zeros(len(drawn.question), dtype=bool)
+    if not hit.any():
         return None
-    draws, distinct = int(inside.times[hit].sum()), len(np.unique(inside.core[hit]))
-    own, _ = pairs_of(customer[hit], inside.core[hit])
-    shares = np.minimum(np.bincount(own) / len(urn), 1.0 - 1e-12)
-    chance = max(-math.expm1(-draws / len(urn)), -math.expm1(float(np.log1p(-shares).sum())))
-    log10_p = float(stats.binom.logsf(distinct - 1, len(urn), chance)) / math.log(10.0)
-    return Dealt(len(urn), int(outsiders.sum()), draws, distinct, chance * len(urn), max(min(log10_p, 0.0), -1e6))
+    question = drawn.question[hit]
+    own, _ = pairs_of(drawn.customer[hit], everyone.cores[question])
+    draws, distinct = int(drawn.times[hit].sum()), len(np.unique(question))
+    shares = np.minimum(np.bincount(own) / size, 1.0 - 1e-12)
+    chance = max(-math.expm1(-draws / size), -math.expm1(float(np.log1p(-shares).sum())))
+    log10_p = float(stats.binom.logsf(distinct - 1, size, chance)) / math.log(10.0)
+    return Dealt(size, int(outsiders.sum()), draws, distinct, chance * size, max(min(log10_p, 0.0), -1e6))

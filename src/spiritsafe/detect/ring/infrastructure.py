@@ -40,7 +40,7 @@ class Infrastructure:
 
     def links(self, table: LinkTable) -> list[Link]:
         """One link a value that several accounts share and few others would share by chance."""
-        return list(SharedValues(table).links().values())
+        return list(table.once(SharedValues).links().values())
 
     def rings(self, links: Sequence[Link], table: LinkTable, honest_group: int | None = None) -> list[Ring]:
         """Rings bound by two kinds of link, then candidates bound by one; no link serves two of them."""
@@ -53,7 +53,7 @@ class Infrastructure:
         return honest_group(self._drafts(self.links(table), table), quantile)
 
     def _drafts(self, links: Sequence[Link], table: LinkTable) -> list[Draft]:
-        shared = SharedValues(table)
+        shared = table.once(SharedValues)
         known = shared.links()
         drafts = _widest(paired(shared, known), woven(shared, known))
         taken = {link.value for draft in drafts for link in draft.links}

@@ -45,6 +45,7 @@ _THURSDAY = 3
 _MOST_DAYS = 28
 _AGREES = 0.05
 _BLOCK = 4096
+_MOST_TOLD = 1000
 _NULL = (
     "each customer is busy at moments of its own, its daily habits and everybody's moments apart: those of one say"
     " nothing about those of another"
@@ -75,10 +76,10 @@ class Lockstep:
 
     def rings(self, links: Sequence[Link], table: LinkTable, honest_group: int | None = None) -> list[Ring]:
         """One ring a community of customers in step; its evidence is of the family ``when``."""
-        of = customers(table)
-        steps = _Steps.of(table, of)
+        steps = table.once(_steps)
         if steps is None:
             return []
+        of = table.once(customers)
         groups = _groups(steps.found, table.looks)
         own = _own(steps.log, steps.crowd, len(of)) if groups else steps.found
         return [_ring(group, steps.found, own, of, steps.busy, table) for group in groups]
@@ -92,33 +93,35 @@ class _Steps(NamedTuple):
     crowd: Crowd
     found: Rhythm
 
-    @classmethod
-    def of(cls, table: LinkTable, customer: IntArray) -> _Steps | None:
-        """None where nothing is known of time, or of too few."""
-        if table.moments is None:
-            return None
-        account, hour, times = table.moments.columns()
-        known = account < len(table.accounts)
-        account, hour, times = account[known], hour[known], times[known]
-        asked = np.bincount(customer[account], weights=times, minlength=1)
-        busy = np.flatnonzero(asked >= LEAST_EXCHANGES)
-        if len(busy) < LEAST_CUSTOMERS:
-            return None
-        clock = _Clock.of(hour)
-        log = _Log(account, hour, times, clock)
-        whole = log.counts(busy, customer)
-        crowd = crowd_of(whole, clock.week)
-        return cls(log, busy, crowd, rhythm(whole, crowd))
+
+def _steps(table: LinkTable) -> _Steps | None:
+    """None where nothing is known of time, or of too few."""
+    if table.moments is None:
+        return None
+    of = table.once(customers)
+    account, hour, times = table.moments.columns()
+    known = account < len(table.accounts)
+    account, hour, times = account[known], hour[known], times[known]
+    asked = np.bincount(of[account], weights=times, minlength=1)
+    busy = np.flatnonzero(asked >= LEAST_EXCHANGES)
+    if len(busy) < LEAST_CUSTOMERS:
+        return None
+    clock = _Clock.of(hour)
+    log = _Log(account, hour, times, clock)
+    whole = log.counts(busy, of)
+    crowd = crowd_of(whole, clock.week)
+    return _Steps(log, busy, crowd, rhythm(whole, crowd))
 
 
-def in_step(ring_ids: Sequence[str], sets: Sequence[IntArray], of: IntArray, table: LinkTable) -> list[Evidence]:
+def in_step(ring_ids: Sequence[str], sets: Sequence[IntArray], table: LinkTable) -> list[Evidence]:
     """The evidence, of the family ``when``, that sets of accounts which were chosen without a look at the clock keep
-    step: one a set. ``of`` is each account's customer.
+    step: one a set.
     """
-    steps = _Steps.of(table, of) if ring_ids else None
-    return (
-        [] if steps is None else [_given(name, np.unique(of[s]), steps) for name, s in zip(ring_ids, sets, strict=True)]
-    )
+    steps = table.once(_steps) if ring_ids else None
+    if steps is None:
+        return []
+    of = table.once(customers)
+    return [_given(name, np.unique(of[s]), steps) for name, s in zip(ring_ids, sets, strict=True)]
 
 
 def _given(ring_id: str, parties: IntArray, steps: _Steps) -> Evidence:
@@ -132,7 +135,7 @@ def _given(ring_id: str, parties: IntArray, steps: _Steps) -> Evidence:
     by = min(each, key=lambda name: each[name])
     log10_p = min(0.0, each[by] + math.log10(2.0))
     rows = found.hours[at] if by == "hour" else found.days[uneven]
-    middle = float(np.median((rows @ rows.T)[np.triu_indices(len(rows), 1)])) if len(rows) > 1 else 0.0
+    middle = _middle(rows)
     words = (
         f"what is left of its customers' {by}s besides their own habits correlates by {middle:.2f} (chance alone: 0);"
         f" of sets chosen without a look at the clock one in 10^{-log10_p:.0f} does so"
@@ -276,8 +279,7 @@ def _ring(group: _Group, found: Rhythm, own: Rhythm, of: IntArray, busy: IntArra
     for at in who.tolist():
         parts.setdefault(int(of[at]), []).append(table.accounts[at])
     members = tuple(sorted(table.accounts[at] for at in who.tolist()))
-    r = rows @ rows.T
-    middle = float(np.median(r[np.triu_indices(len(r), 1)]))
+    middle = _middle(rows)
     because = (
         (
             f"{len(members)} accounts of {len(parts)} customers are busy in the same {group.by}s, when others are not:"
@@ -303,6 +305,12 @@ def _ring(group: _Group, found: Rhythm, own: Rhythm, of: IntArray, busy: IntArra
         ),
         reasons=reasons,
     )
+
+
+def _middle(rows: NDArray[np.float32]) -> float:
+    """The median correlation of pairs of rows; of very many rows, of those that stand for all."""
+    some = rows[:: max(1, -(-len(rows) // _MOST_TOLD))]
+    return float(np.median((some @ some.T)[np.triu_indices(len(some), 1)])) if len(some) > 1 else 0.0
 
 
 def _agreement(group: _Group, members: NDArray[np.float32], own: Rhythm, of: IntArray, busy: IntArray) -> FloatArray:

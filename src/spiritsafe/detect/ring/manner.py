@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spiritsafe.detect.cores import rows_of
 from spiritsafe.detect.ring.amounts import even
 from spiritsafe.detect.ring.samples import equally_often
 
@@ -19,11 +20,10 @@ def manner(ring_id: str, members: IntArray, of: IntArray | None, table: LinkTabl
     found: list[Evidence] = []
     if of is not None and table.moments is not None:
         account, _, times = table.moments.columns()
-        mine = np.isin(account, members)
+        mine = rows_of(account, members)
         _, number = np.unique(of[account[mine]], return_inverse=True)
         found.append(even(ring_id, np.bincount(number, weights=times[mine]).astype(np.float64)))
     if table.cores is not None:
-        held = table.cores.sample()
-        inside = held.where(np.isin(held.account, members))
+        inside = table.cores.sample().of(members)
         found.append(equally_often(ring_id, inside, inside.account if of is None else of[inside.account]))
     return tuple(found)

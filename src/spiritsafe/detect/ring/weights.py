@@ -8,6 +8,7 @@ import numpy as np
 
 from spiritsafe.detect.features import SHARED, kind_index
 from spiritsafe.detect.moments import HOUR
+from spiritsafe.detect.ring.corpus import askers, outsiders
 from spiritsafe.detect.ring.customers import customers
 from spiritsafe.detect.ring.dealt import KNOWN
 from spiritsafe.detect.ring.lockstep import busy_together
@@ -46,27 +47,22 @@ def _dealt(result: Result, ring: Finding, table: LinkTable, batch: Batch) -> Flo
     one, the more surprising that it came once. One that came again speaks for the members.
     """
     assert table.cores is not None
-    held, members, of = table.cores.sample(), _members(ring, table), customers(table)
-    inside = held.where(np.isin(held.account, members))
-    outside = held.where(~np.isin(of[held.account], of[members]))
-    if table.permitted is not None:
-        outside = outside.beside(table.permitted.sample(), len(of))
+    members, everyone = _members(ring, table), table.once(askers)
+    inside = table.cores.sample().of(members)
     asked, place = np.unique(inside.core, return_inverse=True)
     often = np.bincount(place, weights=inside.times, minlength=len(asked))
-    _, number = np.unique(outside.account, return_inverse=True)
-    common = np.isin(outside.core, asked)
-    share = np.bincount(number, weights=common) / np.maximum(np.bincount(number), 1)
-    knows = common & (share[number] >= min(KNOWN)) if len(number) else common
-    others = np.bincount(np.searchsorted(asked, outside.core[knows]), minlength=len(asked))
+    question = everyone.places(asked)
+    common = everyone.asked(question)
+    knows = outsiders(members, table.once(customers), everyone) & (everyone.share(common) >= min(KNOWN))
+    others = np.bincount(everyone.question[common & knows[everyone.account]], minlength=len(everyone.cores))[question]
     return _of_cores(batch, asked, np.where((often == 1) & (others > 0), 1.0 + np.log1p(others), 0.0))
 
 
 def _samples(result: Result, ring: Finding, table: LinkTable, batch: Batch) -> FloatArray:
     """Questions that were asked by as many as most others were: by two at least."""
     assert table.cores is not None
-    held, members = table.cores.sample(), _members(ring, table)
-    inside = held.where(np.isin(held.account, members))
-    party = customers(table)[inside.account] if ring.links == () else inside.account
+    inside = table.cores.sample().of(_members(ring, table))
+    party = table.once(customers)[inside.account] if ring.links == () else inside.account
     asked, times = times_asked(inside, party)
     often = np.bincount(times)
     usual = 2 + int(often[2:].argmax()) if len(often) > 2 else 0
@@ -77,7 +73,7 @@ def _in_step(result: Result, ring: Finding, table: LinkTable, batch: Batch) -> F
     """Moments at which the customer of an exchange is busier than usual, as the others of the ring are. All exchanges
     of a moment weigh the same: leaving one of many out would say little.
     """
-    of = customers(table)
+    of = table.once(customers)
     members = _members(ring, table)
     number = {name: at for at, name in enumerate(table.accounts) if name}
     owner = np.array([number.get(name, -1) for name in batch.accounts], dtype=np.int64)
