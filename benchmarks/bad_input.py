@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -23,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from parts.simulated import simulated
 from spiritsafe.cli.scan import read_grants
 from spiritsafe.detect.calibrate import reference_of_frame
 from spiritsafe.detect.log import open_log
@@ -198,20 +197,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="*")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        folders = []
-        for seed in (given.seed, given.seed + 100):
-            folders.append(Path(work) / f"s{seed}")
-            command = [
-                sys.executable,
-                str(given.traffic / "traffic.py"),
-                "--out",
-                str(folders[-1]),
-                "--seed",
-                str(seed),
-            ]
-            command += ["--accounts", str(given.accounts), "--rings", *given.rings]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        folder, other = folders
+        folder, other = (
+            simulated(given.traffic, Path(work) / f"s{seed}", seed=seed, accounts=given.accounts, rings=given.rings)
+            for seed in (given.seed, given.seed + 100)
+        )
         log = pl.read_parquet(folder / "traffic.parquet")
         print(
             "| disturbance | rings flagged | evidence, two families | honest flagged | CPU s | said |\n"

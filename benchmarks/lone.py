@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import subprocess
-import sys
 import tempfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from types import ModuleType
 import numpy as np
 import polars as pl
 
+from parts.simulated import simulated
 from spiritsafe.detect.calibrate import reference_of_frame
 from spiritsafe.detect.features import from_frame
 from spiritsafe.detect.online import Watch
@@ -133,9 +132,7 @@ def honest(given: argparse.Namespace, folder: Path, seed: int, accounts: int) ->
         kinds = module(given.traffic / "traffic.py").BENIGN
         kinds = {name: kind for name, kind in kinds.items() if name != "licensed"} | {"translation": TRANSLATION}
         (folder / "kinds.json").write_text(json.dumps(kinds))
-        command = [sys.executable, str(given.traffic / "traffic.py"), "--out", str(folder), "--seed", str(seed)]
-        command += ["--accounts", str(accounts), "--benign", str(folder / "kinds.json"), "--rings"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    simulated(given.traffic, folder, seed=seed, accounts=accounts, rings=(), benign=folder / "kinds.json")
     truth = json.loads((folder / "labels.json").read_text())["accounts"]
     return drawn(pl.read_parquet(folder / "traffic.parquet"), truth, seed), truth
 

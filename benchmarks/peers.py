@@ -19,6 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from parts import running
+from parts.simulated import simulated
 from spiritsafe.stats.intervals import clopper_pearson
 
 TRAFFIC = Path(__file__).resolve().parents[2] / "shared" / "traffic" / "traffic.py"
@@ -116,8 +117,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.log or Path(temporary)
         if args.log is None:
-            command = [sys.executable, str(TRAFFIC), "--out", str(folder), "--seed", str(args.seed)]
-            subprocess.run([*command, "--accounts", str(args.accounts)], check=True)
+            simulated(TRAFFIC.parent, folder, seed=args.seed, accounts=args.accounts)
         kinds: dict[str, list[str]] = {}
         for account, kind in json.loads((folder / "labels.json").read_text())["accounts"].items():
             kinds.setdefault(kind, []).append(account)

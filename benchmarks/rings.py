@@ -23,6 +23,7 @@ from typing import Any
 
 import polars as pl
 
+from parts.simulated import simulated
 from spiritsafe.cli.scan import read_grants
 from spiritsafe.detect.features import from_frame
 from spiritsafe.detect.online import Watch
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--accounts", type=int, default=4000)
     parser.add_argument("--rings", nargs="*")
-    parser.add_argument("--benign")
+    parser.add_argument("--benign", type=Path)
     parser.add_argument("--no-grants", action="store_true", help="leave out what accounts under a grant asked")
     parser.add_argument("--stop", type=int, default=0, help="look after every so many days, too")
     given = parser.parse_args()
@@ -60,12 +61,8 @@ def main() -> None:
 
 def build(given: argparse.Namespace, folder: Path, seed: int) -> Path:
     """The simulator's log of one seed, built once."""
-    if not (folder / "traffic.parquet").exists():
-        command = [sys.executable, str(given.traffic / "traffic.py"), "--out", str(folder), "--seed", str(seed)]
-        command += ["--accounts", str(given.accounts)]
-        command += ["--rings", *given.rings] if given.rings else []
-        command += ["--benign", given.benign] if given.benign else []
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    rings = given.rings or None
+    simulated(given.traffic, folder, seed=seed, accounts=given.accounts, rings=rings, benign=given.benign)
     if given.no_grants:
         held = {grant["account_id"] for grant in json.loads((folder / "grants.json").read_text())}
         path = folder / "ungranted.parquet"
