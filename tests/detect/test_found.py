@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spiritsafe.detect.account.coverage import Coverage
 from spiritsafe.detect.account.elicitation import Elicitation
+from spiritsafe.detect.comparable import Comparable
 from spiritsafe.detect.found import Judged, findings
-from spiritsafe.detect.judge import FromReference, Scored
+from spiritsafe.detect.judge import FromOwnLog, FromReference, Scored
 from spiritsafe.detect.tenant import Tenant
 from spiritsafe.detect.types import Basis, Measured, Ring
 from spiritsafe.stats.conformal import Reference
@@ -22,8 +24,12 @@ def judged(high: int = 4, accounts: int = 50, granted: Sequence[str] = ()) -> Ju
     return Judged(NAMES, (scored,), frozenset(granted), accounts, "because")
 
 
+def tenants_of(names: Sequence[str]) -> dict[str, Tenant]:
+    return {name: Tenant(name, ()) for name in names}
+
+
 def tenants() -> dict[str, Tenant]:
-    made = {name: Tenant(name, ()) for name in (*NAMES, "quiet")}
+    made = tenants_of((*NAMES, "quiet"))
     made["a0"].models.add("teacher")
     return made
 
@@ -72,3 +78,20 @@ def test_who_holds_a_grant_is_in_no_ring() -> None:
 
 def test_a_ring_of_which_too_few_were_scored_is_none() -> None:
     assert findings(judged(), [ring(("a0", "a1", "quiet"))], tenants(), -99.0).tested == 50
+
+
+def test_customers_found_by_their_hours_are_held_against_their_kind_by_what_compares_with_peers() -> None:
+    rng = np.random.default_rng(1)
+    names = tuple(f"a{i}" for i in range(400))
+    statistic = np.where(np.arange(400) < 8, 9.0, rng.random(400))
+    measured = Measured(statistic, statistic, np.full(400, 100))
+    scored = [Scored(detector, measured, FromOwnLog(statistic, "x")) for detector in (Elicitation(), Coverage())]
+    same = np.zeros(400, dtype=np.int64)
+    comparable = Comparable.of(names, same, same + 50, np.arange(400), looks=2)
+    held = Judged(names, scored, frozenset(), 400, "because", None, comparable)
+    step, alike = (findings(held, [ring(names[:8], basis)], tenants_of(names), -99.0) for basis in ("when", "asked"))
+    (told,) = step.findings[-1].evidence
+    assert told.result.name == "elicitation"
+    assert told.result.log10_e > 4.0
+    assert "8 of its customers" in told.result.because[1]
+    assert {item.result.name for item in alike.findings[-1].evidence} == {"elicitation", "coverage"}

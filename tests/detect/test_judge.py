@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spiritsafe.detect.account.elicitation import Elicitation
+from spiritsafe.detect.comparable import Comparable, Dealt
 from spiritsafe.detect.judge import FromOwnLog, FromReference, Scored, accused, pooled, together
 from spiritsafe.detect.types import Basis, Measured, Ring
 from spiritsafe.stats.conformal import Reference
@@ -132,36 +133,47 @@ def customers_ring(parties: list[list[int]], basis: Basis) -> Ring:
     )
 
 
+def dealt(parties: list[list[int]], accounts: int) -> Dealt:
+    """Whom the parties are compared with if all accounts are of one kind and send as much."""
+    same = np.zeros(accounts, dtype=np.int64)
+    comparable = Comparable.of([f"a{i}" for i in range(accounts)], same, same + 50, np.arange(accounts))
+    return comparable.deal([np.array(party) for party in parties])
+
+
 @pytest.mark.parametrize("size", [1, 6])
 def test_customers_chosen_without_a_look_at_what_they_ask_win_no_more_than_promised(size: int) -> None:
     # Accounts of one customer are as dependent as can be: they ask alike.
     rng = np.random.default_rng(1)
-    worth, crossed = [], 0
+    worth = []
     for _ in range(400):
-        statistic = np.repeat(rng.random(200), size)
+        statistic = np.concatenate([np.repeat(rng.random(8), size), rng.random(200)])
         rows = {f"a{i}": i for i in range(len(statistic))}
         parties = [list(range(at * size, (at + 1) * size)) for at in range(8)]
-        found = pooled(own_log(statistic), customers_ring(parties, "when"), rows).result
-        worth.append(10.0**found.log10_e)
-        crossed += found.p_value <= 0.05
-    assert np.mean(worth) < 1.2
-    assert crossed / 400 <= 0.05 + 3 * np.sqrt(0.05 / 400)
+        whom = dealt(parties, len(statistic))
+        worth.append(pooled(own_log(statistic), customers_ring(parties, "when"), rows, whom).result.log10_e)
+    assert np.mean(10.0 ** np.array(worth)) < 1.2
+    assert np.mean(np.array(worth) >= 1.3) <= 0.05
 
 
-def test_customers_that_all_rank_high_win_the_more_the_more_there_are() -> None:
+def test_customers_that_all_rank_high_win_the_more_the_more_there_are_and_pay_for_looks() -> None:
     statistic = np.arange(1000) / 1000
     rows = {f"a{i}": i for i in range(1000)}
     high = [[999 - 3 * i] for i in range(30)]
-    found = [pooled(own_log(statistic), customers_ring(high[:n], "when"), rows).result.log10_e for n in (3, 10, 30)]
-    assert found == sorted(found)
-    assert found[-1] > 10.0
+    found = [
+        pooled(own_log(statistic), customers_ring(high[:n], "when"), rows, dealt(high[:n], 1000)) for n in (3, 10, 30)
+    ]
+    assert [one.result.log10_e for one in found] == sorted(one.result.log10_e for one in found)
+    assert found[-1].result.log10_e > 10.0
+    assert "30 of its customers were compared" in found[-1].result.because[1]
+    often = pooled(own_log(statistic), customers_ring(high, "when"), rows, dealt(high, 1000), looks=10)
+    assert often.result.log10_e == pytest.approx(found[-1].result.log10_e - 1.0)
 
 
 def test_members_found_by_what_they_ask_win_no_more_than_one_of_them_can() -> None:
     statistic = np.arange(1000) / 1000
     rows = {f"a{i}": i for i in range(1000)}
     ring = customers_ring([[999 - i] for i in range(30)], "asked")
-    assert pooled(own_log(statistic), ring, rows).result.log10_e <= np.log10(1000)
+    assert pooled(own_log(statistic), ring, rows, None).result.log10_e <= np.log10(1000)
 
 
 def own_log(statistic: np.ndarray) -> Scored:

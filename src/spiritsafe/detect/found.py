@@ -14,6 +14,7 @@ from spiritsafe.detect.types import Evaluation, Finding
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from spiritsafe.detect.comparable import Comparable
     from spiritsafe.detect.joint import Joint
     from spiritsafe.detect.tenant import Tenant
     from spiritsafe.detect.types import Ring
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Judged:
     """``scored`` has a row for each of ``names``; ``accounts`` are all that were seen, also those that asked too
-    little to be scored: all of them could have been found.
+    little to be scored: all of them could have been found. ``comparable`` is needed if any ring was found by when its
+    members ask.
     """
 
     names: Sequence[str]
@@ -32,6 +34,7 @@ class Judged:
     accounts: int
     because: str
     jointly: Joint | None = None
+    comparable: Comparable | None = None
 
 
 def findings(judged: Judged, rings: Sequence[Ring], tenants: Mapping[str, Tenant], notable: float) -> Evaluation:
@@ -62,7 +65,14 @@ def _evidence(judged: Judged, ring: Ring, rows: Mapping[str, int]) -> tuple[Evid
     seeing = [scored for scored in asking if len(scored.known(at))]
     if ring.basis == "shared":
         return (*(scored.ring(scored.known(at), ring) for scored in seeing), together(ring), *ring.evidence)
-    return (*ring.evidence, *(pooled(scored, ring, rows) for scored in seeing))
+    dealt, looks = None, 1
+    if ring.basis == "when" and judged.comparable is not None:
+        # What compares with nobody can't tell a kind of tenant from a harvest.
+        seeing = [scored for scored in seeing if scored.detector.needs_peers]
+        parties = [[rows[name] for name in party if name in rows] for party in ring.customers]
+        dealt = judged.comparable.deal([np.array(party, dtype=np.int64) for party in parties if party])
+        looks = judged.comparable.looks
+    return (*ring.evidence, *(pooled(scored, ring, rows, dealt, looks) for scored in seeing))
 
 
 def _speaking(judged: Judged, evidence: Sequence[Evidence]) -> list[Scored]:

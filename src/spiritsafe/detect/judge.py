@@ -11,14 +11,14 @@ import numpy as np
 from spiritsafe.detect.middles import is_known
 from spiritsafe.detect.wealth import DELTA, evidence_of_ring, log10_allowance, log10_wealth
 from spiritsafe.stats.conformal import as_high
-from spiritsafe.stats.evalues import average, calibrate_mixture, e_to_p, tempered_product
-from spiritsafe.stats.exact import binomial_upper
+from spiritsafe.stats.evalues import average, e_to_p, tempered_product
 from spiritsafe.stats.logs import p_from_log10
 from spiritsafe.stats.result import Conformal, Evidence, Exact, Result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from spiritsafe.detect.comparable import Dealt
     from spiritsafe.detect.types import AccountDetector, FloatArray, IntArray, Measured, Ring
     from spiritsafe.stats.conformal import Reference as Scores
 
@@ -173,33 +173,27 @@ class Scored:
         )
 
 
-def pooled(scored: Scored, ring: Ring, rows: Mapping[str, int]) -> Evidence:
+def pooled(scored: Scored, ring: Ring, rows: Mapping[str, int], dealt: Dealt | None, looks: int = 1) -> Evidence:
     """The evidence about the members of a ring that was found by when they ask, or by what they ask.
 
-    Found by when: customers were then chosen without a look at what they ask, so those of them that are honest are
-    like any others in what they ask and how they phrase it, and independent. A customer's p-value is that of its
-    account, or twice the median of its accounts' (valid whatever their dependence: Vovk & Wang 2020, "Combining
-    p-values via averaging"). Too many low ones among them are told by the binomial tail, every count that could have
-    been picked counted.
+    Found by when: given what kind of tenant its customers are and how much they send, they were then chosen without a
+    look at what they ask. ``dealt`` says whom each of them is compared with; see ``comparable``, also for ``looks``.
 
-    In *when* and *drawn* they are not like any others: who keeps the same hours runs the same sort of program. And
-    those found by what they ask are one kind of tenant, and depend on one another as much as can be. There it is the
+    Without that they are taken to be one kind of tenant, which depend on one another as much as can be: there it is the
     mean of their e-values, which holds under any dependence and can't exceed what one account can show.
     """
-    every = [name for name in ring.accounts if name in rows]
-    at = scored.known(np.array([rows[name] for name in every], dtype=np.int64))
-    known = set(at.tolist())
-    names = [name for name in every if rows[name] in known]
+    at = scored.known(np.array([rows[name] for name in ring.accounts if name in rows], dtype=np.int64))
     p, n = scored.ranks.p(at, together=True)
-    if ring.basis == "when" and scored.detector.family in ("asked", "phrased"):
-        own = dict(zip(names, p.tolist(), strict=True))
-        held = [[own[name] for name in party if name in own] for party in ring.customers]
-        each = np.sort([min(1.0, 2.0 * float(np.median(c))) if len(c) > 1 else c[0] for c in held if c])
-        log10_p = _too_many_low(each)
-        log10_e, method = calibrate_mixture(log10_p), f"binomial tail over {len(each)} customers' ranks among {n}"
+    if dealt is not None:
+        log10_e, customers, against = dealt.log10_e(scored.measured.statistic)
+        log10_e -= math.log10(looks)
+        method = f"product over {customers} customers of bets on ranks among others of its kind that send as much"
+        compared = f"{customers} of its customers were compared with others of their kind that send as much"
+        compared += f", each with {against} of its own" if customers else ""
     else:
         log10_e = average(log10_wealth(p, n))
-        log10_p, method = float(e_to_p(log10_e)), f"mean of {len(at)} members' e-values from ranks among {n}"
+        method = f"mean of {len(at)} members' e-values from ranks among {n}"
+        compared = f"half of them rank among the top {np.median(p):.2%} of {n} other accounts"
     measured, detector = scored.measured, scored.detector
     words = detector.words(float(np.median(measured.effect[at])), int(np.median(measured.n[at])))
     return Evidence(
@@ -211,28 +205,15 @@ def pooled(scored: Scored, ring: Ring, rows: Mapping[str, int]) -> Evidence:
             subject=ring.ring_id,
             null=f"{detector.null}, whatever brought its members together",
             statistic=float(np.median(measured.statistic[at])),
-            p_value=p_from_log10(log10_p),
+            p_value=p_from_log10(float(e_to_p(log10_e))),
             log10_e=log10_e,
             n=len(at),
             unit="accounts",
             effect=float(np.median(measured.effect[at])),
             method=Exact(distribution=method),
-            because=(
-                f"of {len(at)} members the one in the middle: {words}",
-                f"half of them rank among the top {np.median(p):.2%} of {n} other accounts",
-                detector.clears,
-            ),
+            because=(f"of {len(at)} members the one in the middle: {words}", compared, detector.clears),
         ),
     )
-
-
-def _too_many_low(p: FloatArray) -> float:
-    """log10 of the chance that sorted independent p-values are so low: the least binomial tail (Berk & Jones 1979)
-    times how many there are (Bonferroni).
-    """
-    k = np.arange(1, len(p) + 1, dtype=np.float64)
-    tails = np.asarray(binomial_upper(k, float(len(p)), np.minimum(p, 1.0 - 1e-12)))
-    return min(0.0, float(tails.min()) + math.log10(len(p))) if len(p) else 0.0
 
 
 def together(ring: Ring) -> Evidence:

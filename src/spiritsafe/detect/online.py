@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from spiritsafe.detect.account import account_detectors
+from spiritsafe.detect.comparable import Comparable
 from spiritsafe.detect.cores import Cores, CoresState
 from spiritsafe.detect.features import Batch, digest, from_exchanges
 from spiritsafe.detect.found import Judged, findings
@@ -25,6 +26,7 @@ from spiritsafe.detect.middles import Middles, is_known
 from spiritsafe.detect.moments import Moments, MomentsState
 from spiritsafe.detect.peers import Company
 from spiritsafe.detect.ring import RING_DETECTORS, absorbed
+from spiritsafe.detect.ring.customers import customers
 from spiritsafe.detect.tenant import MOST_MODELS, Tenant, TenantState, Windows
 from spiritsafe.detect.types import UNKNOWN, Evaluation, LinkTable, Measured, Peers
 from spiritsafe.errors import InputError
@@ -205,15 +207,17 @@ class Watch:
         seen = [(each.detector, each.measured.statistic) for each in scored]
         views = [View(d.family, statistic, reference.detectors[d.name].statistic()) for d, statistic in seen]
         jointly = joint(views, reference.digest()) if reference.in_order() else None
-        judged = Judged(names, scored, granted, len(self.tenants), self._because(reference), jointly)
-        return findings(judged, self._known_rings(reference.honest_group), self.tenants, notable)
+        rings = self._known_rings(reference.honest_group)
+        comparable = self._comparable(rings, names, reference.kinds)
+        judged = Judged(names, scored, granted, len(self.tenants), self._because(reference), jointly, comparable)
+        return findings(judged, rings, self.tenants, notable)
 
     def evaluate_alone(self, *, granted: frozenset[str] = frozenset(), notable: float = NOTABLE) -> Evaluation:
         """Everything found, each account compared with the others here: one look at a finished log."""
         shown = {name: t.windows(self.detectors) for name, t in self.tenants.items() if name not in granted}
         names = [name for name, windows in shown.items() if windows]
         tenants, held = [self.tenants[name] for name in names], [shown[name] for name in names]
-        kinds = kinds_of(self.detectors, tenants) if any(d.by_kind for d in self.detectors) else []
+        kinds = kinds_of(self.detectors, tenants)
         points = points_of(self.detectors, tenants)
         kind = np.zeros(len(tenants), dtype=np.int64) if points is None else nearest(kinds, points)
         scored = []
@@ -232,8 +236,10 @@ class Watch:
         )
         views = [View(each.detector.family, each.measured.statistic, None) for each in scored]
         jointly = joint(views, "the other accounts of this log")
-        judged = Judged(names, scored, granted, len(self.tenants), because, jointly)
-        return findings(judged, self.rings(), self.tenants, notable)
+        rings = self.rings()
+        comparable = self._comparable(rings, names, kinds)
+        judged = Judged(names, scored, granted, len(self.tenants), because, jointly, comparable)
+        return findings(judged, rings, self.tenants, notable)
 
     def _because(self, reference: Reference) -> str:
         said = reference.because()
@@ -355,6 +361,17 @@ class Watch:
         with ThreadPoolExecutor(_THREADS) as pool:
             found = list(pool.map(lambda detector: detector.rings([], table, honest_group), looking))
         return [ring for rings in found for ring in rings]
+
+    def _comparable(self, rings: Sequence[Ring], names: Sequence[str], kinds: Sequence[Kind]) -> Comparable | None:
+        """Which of the accounts are of one kind and send as much, if there is a ring that it takes to know this for."""
+        if not any(ring.basis == "when" for ring in rings):
+            return None
+        tenants = [self.tenants[name] for name in names]
+        points = points_of(self.detectors, tenants)
+        kind = np.zeros(len(names), dtype=np.int64) if points is None else nearest(kinds, points)
+        of = customers(self.table())[[self._number[name] for name in names]]
+        exchanges = np.array([tenant.exchanges for tenant in tenants], dtype=np.int64)
+        return Comparable.of(names, kind, exchanges, of, self._looks)
 
     def _means(self) -> Rows:
         """Count and summed embeddings of each account's largest window."""
