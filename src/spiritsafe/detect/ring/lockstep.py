@@ -10,6 +10,7 @@ from scipy import stats
 
 from spiritsafe.detect.ring.communities import communities
 from spiritsafe.detect.ring.customers import customers
+from spiritsafe.detect.ring.directions import Directions
 from spiritsafe.detect.ring.manner import manner
 from spiritsafe.detect.ring.rhythm import Crowd, Rhythm, crowd_of, days_of_week, rhythm
 from spiritsafe.detect.ring.stars import Stars, stars
@@ -30,9 +31,9 @@ LEAST_CUSTOMERS = 3
 LEVEL = -3.0
 """log10 of the chance that any such group forms in the whole log by accident."""
 
-GUARD_HOURS, GUARD_DAYS = 1.25, 1.15
-"""By how much correlations are shrunk: the farthest of 2.8 million pairs of honest customers of the traffic simulator
-are 1.2 and 1.1 times as far out as normal ones would be (docs/log.md).
+GUARD_HOURS, GUARD_DAYS = 1.25, 1.3
+"""By how much z is shrunk: pairs of honest customers of the traffic simulator lie up to 1.06 and 1.27 times as far out
+as normal ones would, from z = 3 on (docs/log.md).
 """
 
 OWN = 1.64
@@ -128,10 +129,7 @@ def _given(ring_id: str, parties: IntArray, steps: _Steps) -> Evidence:
     at = np.flatnonzero(np.isin(steps.busy, parties))
     found = steps.found
     uneven = at[found.uneven[at]]
-    each = {
-        "hour": log10_given(found.hours[at], found.hour_width[at], GUARD_HOURS),
-        "day": log10_given(found.days[uneven], found.day_width[uneven], GUARD_DAYS),
-    }
+    each = {"hour": log10_given(_hours(found).of(at)), "day": log10_given(_days(found).of(uneven))}
     by = min(each, key=lambda name: each[name])
     log10_p = min(0.0, each[by] + math.log10(2.0))
     rows = found.hours[at] if by == "hour" else found.days[uneven]
@@ -141,6 +139,14 @@ def _given(ring_id: str, parties: IntArray, steps: _Steps) -> Evidence:
         f" of sets chosen without a look at the clock one in 10^{-log10_p:.0f} does so"
     )
     return _evidence(ring_id, _Group(at, log10_p, by), middle, len(rows), (words,))
+
+
+def _hours(found: Rhythm) -> Directions:
+    return Directions(found.hours, found.hour_width, GUARD_HOURS, narrow=True)
+
+
+def _days(found: Rhythm) -> Directions:
+    return Directions(found.days, found.day_width, GUARD_DAYS)
 
 
 def busy_together(
@@ -200,13 +206,13 @@ def _groups(found: Rhythm, looks: int) -> list[_Group]:
     """Communities of rows in step, by hours first; a row is in one of them."""
     # Hours and days were both looked at, and this time is not the first.
     price = math.log10(2.0 * looks)
-    hours = stars(found.hours, found.hour_width, GUARD_HOURS, LEVEL)
+    hours = stars(_hours(found), LEVEL)
     said = np.flatnonzero((found.hours != 0).any(axis=1))
     groups = _apart(_communities(hours, np.arange(len(found.hours)), "hour", price), found, said, price)
     taken = np.concatenate([np.zeros(0, dtype=np.int64), *(group.members for group in groups)])
     # Who starts, ends or pauses on one day does so with many others: a ring can't begin with that.
     begins = np.setdiff1d(np.flatnonzero(found.uneven & ~found.stretch), taken)
-    days = stars(found.days[begins], found.day_width[begins], GUARD_DAYS, LEVEL)
+    days = stars(_days(found).of(begins), LEVEL)
     uneven = np.setdiff1d(np.flatnonzero(found.uneven), taken)
     return groups + _apart(_communities(days, begins, "day", price), found, uneven, price)
 
@@ -229,19 +235,14 @@ def _agreed(group: _Group, found: Rhythm, others: IntArray, price: float) -> _Gr
     Near a large group, a customer that leans a little towards it leans towards all of it, and looks like the centre
     of a star: only what agrees this much belongs to it.
     """
-    by_hour = group.by == "hour"
-    rows, width, guard = (
-        (found.hours, found.hour_width, GUARD_HOURS) if by_hour else (found.days, found.day_width, GUARD_DAYS)
-    )
-    inside = np.isin(others, group.members)
-    target = rows[group.members].sum(axis=0) - rows[others] * inside[:, None]
-    r = np.einsum("ij,ij->i", rows[others], target) / np.maximum(np.linalg.norm(target, axis=1), 1e-9)
-    z = np.arctanh(np.clip(r, -0.9999, 0.9999)) * np.sqrt(np.maximum(width[others] - 3.0, 0.0)) / guard
+    directions = _hours(found) if group.by == "hour" else _days(found)
+    among, inside = directions.of(others), np.isin(others, group.members)
+    z = among.with_sums(directions.rows[group.members].sum(axis=0) - among.rows * inside[:, None])
     agree = others[z >= stats.norm.isf(_AGREES / max(len(others), 1))]
     if len(agree) < LEAST_CUSTOMERS:
         return None
     # Two ways to say how unlikely it is: by its surest star, or by all its members in a row.
-    chosen = log10_chosen(rows[agree], width[agree], guard, len(others))
+    chosen = log10_chosen(directions.of(agree), len(others))
     return group._replace(members=np.sort(agree), log10_p=min(group.log10_p, chosen + price, 0.0) + math.log10(2.0))
 
 
@@ -315,17 +316,15 @@ def _middle(rows: NDArray[np.float32]) -> float:
 
 def _agreement(group: _Group, members: NDArray[np.float32], own: Rhythm, of: IntArray, busy: IntArray) -> FloatArray:
     """z of the correlation of each account's own rhythm with the sum of the members', its own customer left out."""
-    rows, width = (own.hours, own.hour_width) if group.by == "hour" else (own.days, own.day_width)
-    total = members.sum(axis=0)
-    r = rows @ total / max(float(np.linalg.norm(total)), 1e-9)
+    each = (_hours(own) if group.by == "hour" else _days(own))._replace(guard=1.0)
     place = np.full(int(of.max()) + 1, -1, dtype=np.int64)
     place[busy[group.members]] = np.arange(len(members))
-    inside = np.flatnonzero(place[of] >= 0)
-    target = total - members[place[of[inside]]]
-    length = np.maximum(np.linalg.norm(target, axis=1), 1e-9)
-    r[inside] = np.einsum("ij,ij->i", rows[inside], target) / length
-    z = np.arctanh(np.clip(r, -0.9999, 0.9999)) * np.sqrt(np.maximum(width - 3.0, 0.0))
-    return np.asarray(z, dtype=np.float64)
+    total, z = members.sum(axis=0), np.zeros(len(of))
+    for start in range(0, len(of), _BLOCK):
+        part = np.arange(start, min(start + _BLOCK, len(of)))
+        at = place[of[part]]
+        z[part] = each.of(part).with_sums(total - members[at] * (at >= 0)[:, None])
+    return z
 
 
 def _evidence(ring_id: str, group: _Group, middle: float, parties: int, because: tuple[str, ...]) -> Evidence:

@@ -9,8 +9,7 @@ import numpy as np
 from scipy import special, stats
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from spiritsafe.detect.ring.directions import Directions
     from spiritsafe.detect.types import FloatArray, IntArray
 
 MOST = 256
@@ -30,29 +29,27 @@ class Stars(NamedTuple):
     right: IntArray
 
 
-def stars(rows: NDArray[np.float32], width: FloatArray, guard: float, level: float) -> Stars:
-    """Look for rows that many others are close to. ``rows`` [n, d] have length 1, or 0 for those that say nothing.
+def stars(directions: Directions, level: float) -> Stars:
+    """Look for rows that many others are close to.
 
-    The null: each row points in a direction of its own, free in ``width`` dimensions, independent of the others. Then,
-    given one row, the correlations with the others are independent, and z = atanh(r) sqrt(width - 3) is close to
-    normal (Fisher); z / ``guard`` is read as normal, to stay on the safe side of tails that are a little heavier. Of
-    the sorted p-values, the k-th says that k rows are at least so close; its binomial tail is bounded by the Poisson
-    terms, and every k that could have been picked counts, and so does every row (Berk & Jones 1979; Bonferroni).
+    The null: each row points in a direction of its own, independent of the others. Then, given one row, its z with the
+    others are independent and close to normal, or on the safe side of it (``Directions``). Of the sorted p-values, the
+    k-th says that k rows are at least so close; its binomial tail is bounded by the Poisson terms, and every k that
+    could have been picked counts, and so does every row (Berk & Jones 1979; Bonferroni).
     """
-    n = len(rows)
+    n = len(directions.rows)
     most = min(MOST, n - 1)
     log10_p, size = np.zeros(n), np.zeros(n, dtype=np.int64)
     if most < 1:
         return Stars(log10_p, size, size[:0], size[:0])
-    root = np.sqrt(np.maximum(width - 3.0, 0.0)).astype(np.float32)
-    said = (rows != 0).any(axis=1)
+    said = (directions.rows != 0).any(axis=1)
     # What is less near than this has no tail below 1 at any k (``_berk_jones``).
-    least = guard * float(stats.norm.isf(min((most + 1) / 2.0 / max(int(said.sum()) - 1, 1), 1.0))) - 1e-3
+    least = float(stats.norm.isf(min((most + 1) / 2.0 / max(int(said.sum()) - 1, 1), 1.0))) - 1e-3
     left, right = [], []
     for start in range(0, n, _BLOCK):
         at = np.arange(start, min(start + _BLOCK, n))
-        near, z = _nearest(rows, root, at, most, least)
-        best, picked = _berk_jones(z / guard, int(said.sum()))
+        near, z = _nearest(directions, at, most, least)
+        best, picked = _berk_jones(z, int(said.sum()))
         log10_p[at] = np.minimum(0.0, best + math.log10(max(int(said.sum()), 1)))
         size[at] = picked
         sure = np.flatnonzero(log10_p[at] <= level)
@@ -63,18 +60,18 @@ def stars(rows: NDArray[np.float32], width: FloatArray, guard: float, level: flo
     return Stars(log10_p, size, np.concatenate([none, *left]), np.concatenate([none, *right]))
 
 
-def _nearest(
-    rows: NDArray[np.float32], root: NDArray[np.float32], at: IntArray, most: int, least: float
-) -> tuple[IntArray, FloatArray]:
+def _nearest(directions: Directions, at: IntArray, most: int, least: float) -> tuple[IntArray, FloatArray]:
     """For each row of ``at``, the ``most`` others with the highest z above ``least``, the highest first; where there
     are fewer, z is minus infinity.
     """
+    rows, width = directions.rows, directions.width
     r = rows[at] @ rows.T
     r[np.arange(len(at)), at] = -np.inf
-    # The other's width can only make z smaller, so few pairs have to be looked at.
-    low = np.tanh(least / np.maximum(root[at], 1e-6)) if least > 0.0 else np.full(len(at), -1.0)
+    # The other's width, and what both have in common, can only make z smaller, so few pairs have to be looked at.
+    root = np.sqrt(np.maximum(width[at] - 3.0, 1e-12))
+    low = np.tanh(least * directions.guard / root) if least > 0.0 else np.full(len(at), -1.0)
     one, other = np.nonzero(r > low[:, None])
-    z = np.arctanh(np.clip(r[one, other], -0.9999, 0.9999)) * np.minimum(root[at[one]], root[other])
+    z = directions.of_pairs(r[one, other].astype(np.float64), at[one], other)
     order = np.lexsort((-z, one))
     one, other, z = one[order], other[order], z[order]
     place = np.arange(len(one)) - np.searchsorted(one, one)
