@@ -116,7 +116,7 @@ def power(teacher: Chain, rows: int, rng: np.random.Generator) -> None:
                 cells.append(_cell(found.statistic, found.because[-1]))
             for other_reader in (None, Reader(base, vocabulary)) if texts == 500 else ():
                 found = open_radioactivity(
-                    MARK, key, reader, windows, subject="s", control=other_reader, decoys=0
+                    MARK, key, reader, windows, subject="s", controls=[other_reader] if other_reader else [], decoys=0
                 ).exact
                 cells.append(_cell(found.statistic, found.because[-1]))
             print(f"{share:>7.0%}{texts * LENGTH:>9}" + "".join(f"{cell:>20}" for cell in cells))

@@ -15,13 +15,24 @@ from spiritsafe.protect.marks.registry import mark
 from spiritsafe.protect.marks.weighted import judge_weighted
 from spiritsafe.protect.prf import Words
 from spiritsafe.protect.rehearsal import Chain, numbered
-from spiritsafe.prove.radioactivity import EFFECT, Asked, Weighing, ask, heard, residuals, score, weighed
-from spiritsafe.prove.suspect import Reply
+from spiritsafe.prove.radioactivity import (
+    EFFECT,
+    Asked,
+    Weighed,
+    Weighing,
+    ask,
+    foreseen,
+    heard,
+    residuals,
+    score,
+    weighed,
+)
+from spiritsafe.prove.suspect import Reply, Scored
 from spiritsafe.teach.types import Chat, Prompt, Sampling
 
 MARK = mark("kgw-k1-g0.25-d2")
 KEY: MarkKey = key_of(bytes(range(32)), MARK.name, 1)
-WEIGHINGS: tuple[Weighing, ...] = ("once", "counted", "controlled")
+WEIGHINGS: tuple[Weighing, ...] = ("once", "counted", "controlled", "foreseen")
 ROWS, LENGTH = 800, 200
 
 
@@ -33,16 +44,27 @@ class Affair:
         self.teacher = Chain.of(numbered([topics[name] for name in sorted(topics)]))
         self.marked = self.teacher.marked(MARK, KEY).write(ROWS, LENGTH, rng)
         self.clean = self.teacher.write(ROWS, LENGTH, rng)
-        self.control = Chain.of(self.teacher.write(ROWS, LENGTH, rng)).write(250, LENGTH, rng)
+        self.innocent = Chain.of(self.teacher.write(ROWS, LENGTH, rng))
+        self.control = self.innocent.write(250, LENGTH, rng)
 
     def student(self, share: float) -> Chain:
         count = round(share * ROWS)
         return Chain.of([*self.marked[:count], *self.clean[: ROWS - count]])
 
     def found(self, text: Sequence[Words], weighing: Weighing, key: MarkKey = KEY, decoys: int = 0) -> Any:
-        control = self.control if weighing == "controlled" else None
-        read = weighed(MARK, text, weighing=weighing, control=control)
-        return score(MARK, key, read, subject="student", decoys=decoys)
+        return score(MARK, key, self.read(text, weighing), subject="student", decoys=decoys)
+
+    def read(self, text: Sequence[Words], weighing: Weighing, control: int = 250) -> Weighed:
+        other = self.control[:control] if weighing == "controlled" else None
+        chances = [self.chances(each) for each in text] if weighing == "foreseen" else None
+        return weighed(MARK, text, weighing=weighing, control=other, chances=chances)
+
+    def chances(self, text: Words) -> Any:
+        """The innocent's probability of each token; none for the first, nor for what it never met."""
+        pairs = np.column_stack([text[:-1], text[1:]]).astype(np.uint64) @ np.array([1 << 32, 1], dtype=np.uint64)
+        known = self.innocent.rows.astype(np.uint64) @ np.array([1 << 32, 1], dtype=np.uint64)
+        at = np.minimum(np.searchsorted(known, pairs), known.size - 1)
+        return np.concatenate([[0.0], np.where(known[at] == pairs, self.innocent.probabilities()[at], 0.0)])
 
     def height(self, chain: Chain, weighing: Weighing, seed: int = 1) -> float:
         text = chain.write(250, LENGTH, np.random.default_rng(seed))
@@ -65,9 +87,10 @@ def test_a_student_of_marked_answers_is_convicted_and_another_is_not(affair: Aff
     assert innocent.decoys.p_value >= 1 / 200
 
 
-def test_one_tenth_of_the_data_is_enough_with_a_control(affair: Affair) -> None:
+@pytest.mark.parametrize("weighing", ["controlled", "foreseen"])
+def test_one_tenth_of_the_data_is_enough_with_a_control(affair: Affair, weighing: Weighing) -> None:
     text = list(affair.student(0.1).write(250, LENGTH, np.random.default_rng(2)))
-    assert affair.found(text, "controlled").exact.p_value < 1e-6
+    assert affair.found(text, weighing).exact.p_value < 1e-6
 
 
 def test_power_rises_with_the_share_and_with_the_text(affair: Affair) -> None:
@@ -80,8 +103,10 @@ def test_power_rises_with_the_share_and_with_the_text(affair: Affair) -> None:
 
 
 def test_weighing_finds_what_counting_once_leaves(affair: Affair) -> None:
-    once, counted, controlled = (affair.height(affair.student(0.2), weighing) for weighing in WEIGHINGS)
+    once, counted, controlled, foreseen = (affair.height(affair.student(0.2), weighing) for weighing in WEIGHINGS)
     assert once < counted < controlled
+    # A chain has one distribution a context, and 50,000 tokens of it: hardly a word is foreseen by its place.
+    assert once < foreseen
 
 
 @pytest.mark.parametrize("weighing", WEIGHINGS)
@@ -90,8 +115,7 @@ def test_size_over_keys_on_real_english(affair: Affair, weighing: Weighing) -> N
     rng, ps = np.random.default_rng(4), []
     for _ in range(4):
         text = list(affair.clean[rng.choice(ROWS, 12, replace=False)])
-        control = affair.control[:60] if weighing == "controlled" else None
-        read = weighed(MARK, text, weighing=weighing, control=control)
+        read = affair.read(text, weighing, control=60)
         found = Found("size", "innocent", "", read.own, read.met)
         for i in range(250):
             key = key_of(rng.bytes(32), MARK.name, i)
@@ -191,7 +215,7 @@ def reply(text: str, ending: Any = "stop") -> Reply:
 def test_refusals_and_empty_answers_are_counted_and_not_scored() -> None:
     suspect: Any = Suspect(reply("a text"), reply("", "refused"), reply("  "))
     found = ask(suspect, ["p"] * 6, Sampling(seed=1))
-    assert (found.texts, found.refused) == (("a text",) * 2, 4)
+    assert (found.texts, found.refused, found.prompts) == (("a text",) * 2, 4, ("p",) * 2)
 
 
 def test_assistant_turns_in_prompts_count_as_shown() -> None:
@@ -242,6 +266,52 @@ def test_a_mark_of_tokens_needs_the_teacher_s_tokenizer() -> None:
 def test_a_control_goes_with_its_weighing(weighing: Weighing, control: Any) -> None:
     with pytest.raises(UsageError, match="control"):
         weighed(MARK, [[1, 2, 3]], weighing=weighing, control=control)
+
+
+@pytest.mark.parametrize(("weighing", "chances"), [("once", [np.ones(3)]), ("foreseen", None)])
+def test_chances_go_with_their_weighing(weighing: Weighing, chances: Any) -> None:
+    with pytest.raises(UsageError, match="chances"):
+        weighed(MARK, [[1, 2, 3]], weighing=weighing, chances=chances)
+
+
+def test_what_a_control_foresaw_weighs_little() -> None:
+    """Each bigram by how often it came less the chances that it had, in the noise of those."""
+    read = weighed(
+        MARK, [[1, 2, 3], [1, 2], [9]], seen=[[4, 5]], weighing="foreseen",
+        chances=[np.array([0.0, 0.5, 1.0]), np.array([0.3, 0.75]), np.array([0.2])],
+    )  # fmt: skip
+    assert read.rows.tolist() == [[1, 2], [2, 3]]
+    np.testing.assert_allclose(read.weights, [0.75 / np.sqrt(2.25), 0.0])
+    assert (read.own, read.met) == (2, 3)
+
+
+class Letters:
+    """A tokenizer whose tokens are letters."""
+
+    eos_token_id = None
+
+    def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
+        return [ord(letter) for letter in text]
+
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        return "".join(map(chr, token_ids))
+
+    def __len__(self) -> int:
+        return 128
+
+
+def test_answers_that_the_control_reads_in_other_tokens_are_left_out_and_said() -> None:
+    asked = Asked(("ab", "cde", "fg"), ("cx",), 1, ("p", "p", "p"))
+    scored = [Scored((-9.0, 0.0)), Scored((-1.0, -1.0, -1.0)), Scored(())]
+    read = foreseen(MARK, asked, Letters(), scored)
+    assert read is not None
+    assert read.rows.tolist() == [[ord("a"), ord("b")], [ord("d"), ord("e")]]
+    np.testing.assert_allclose(read.weights, [0.0, (1 - np.exp(-1)) / np.sqrt(np.exp(-1) + 1)])
+    assert read.because[:2] == (
+        "3 answers, 1 refused or empty",
+        "left out for want of a control that reads them in the mark's tokens: 1 answers",
+    )
+    assert foreseen(MARK, asked, Letters(), [scored[0], Scored(()), Scored(())]) is None
 
 
 def test_residuals_compare_shares_within_a_context() -> None:

@@ -55,12 +55,12 @@ def affair() -> Affair:
 
 def test_a_tenth_of_the_data_shows_and_none_does_not(affair: Affair) -> None:
     guilty = open_radioactivity(
-        MARK, KEY, affair.student(0.1), affair.windows, subject="s", control=affair.control, decoys=99
+        MARK, KEY, affair.student(0.1), affair.windows, subject="s", controls=[affair.control], decoys=99
     )
     assert guilty.exact.p_value < 1e-6
     assert guilty.decoys.p_value == 0.01
     innocent = open_radioactivity(
-        MARK, KEY, affair.student(0.0), affair.windows, subject="s", control=affair.control, decoys=99
+        MARK, KEY, affair.student(0.0), affair.windows, subject="s", controls=[affair.control], decoys=99
     )
     assert innocent.exact.p_value > 0.01
     assert innocent.decoys.p_value > 0.02
@@ -70,10 +70,20 @@ def test_without_a_control_it_takes_more(affair: Affair) -> None:
     student = affair.student(1.0)
     plain = open_radioactivity(MARK, KEY, student, affair.windows, subject="s", decoys=0).exact
     controlled = open_radioactivity(
-        MARK, KEY, student, affair.windows, subject="s", control=affair.control, decoys=0
+        MARK, KEY, student, affair.windows, subject="s", controls=[affair.control], decoys=0
     ).exact
     assert 10 < plain.statistic < controlled.statistic
     assert plain.p_value < 1e-20
+
+
+def test_controls_together_leave_less_chance_than_one(affair: Affair) -> None:
+    rng, student = np.random.default_rng(2), affair.student(0.1)
+    controls = [affair.reader(affair.teacher.write(200, 200, rng)) for _ in range(4)]
+    one, four = (
+        open_radioactivity(MARK, KEY, student, affair.windows, subject="s", controls=some, decoys=0).exact.statistic
+        for some in (controls[:1], controls)
+    )
+    assert four > one > 4
 
 
 def test_over_keys_the_statistic_has_the_stated_deviation(affair: Affair) -> None:
@@ -82,7 +92,7 @@ def test_over_keys_the_statistic_has_the_stated_deviation(affair: Affair) -> Non
     for i in range(60):
         key = key_of(rng.bytes(32), MARK.name, i)
         found = open_radioactivity(
-            MARK, key, student, affair.windows[:1], subject="null", control=affair.control, need=100, decoys=0
+            MARK, key, student, affair.windows[:1], subject="null", controls=[affair.control], need=100, decoys=0
         ).exact
         heights.append(found.statistic)
         ps.append(found.p_value)

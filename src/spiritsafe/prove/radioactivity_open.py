@@ -2,7 +2,8 @@
 
 The suspect reads windows of text that carries no mark of ours, and at each position its probabilities are added up by
 n-gram. No token is drawn, so there is no sampling noise, and the variance under the null is exact: the key alone is
-random. The windows must not be marked: a model copies what stands before it, trained on it or not.
+random. The windows must not be marked: a model copies what stands before it, trained on it or not. The best are
+answers that the teacher, without its mark, gives to the questions that it answered with it, several to each.
 """
 
 from __future__ import annotations
@@ -44,28 +45,32 @@ def open_radioactivity(
     windows: Sequence[Sequence[int]],
     *,
     subject: str,
-    control: Reader | None = None,
+    controls: Sequence[Reader] = (),
     need: int | None = None,
     decoys: int = DECOYS,
     seed: int = 0,
 ) -> Detection:
-    """Score the suspect's distributions along ``windows``, less those of ``control`` where one is given.
+    """Score the suspect's distributions along ``windows``, less the mean of those of ``controls`` where some are given.
 
     Its vocabulary must be that of the marked answers. Without a control an n-gram's weight is the square root of its
-    summed probability, with one a Pearson residual. Raises ``InputError`` for a mark of words or another vocabulary,
-    ``TooFewTokens`` where the windows hold too little.
+    summed probability, with one a Pearson residual; several controls differ less from an innocent by chance. Raises
+    ``InputError`` for a mark of words or another vocabulary, ``TooFewTokens`` where the windows hold too little.
     """
     if mark.unit != "tokens":
         raise InputError(f"{mark.name} scores {mark.unit}", where=subject, remedy="Use the closed form.")
     rows, masses = masses_along(suspect, windows, mark.k)
     check_enough(rows.shape[0], need if need is not None else enough(EFFECT), mark, subject)
     positions = sum(max(len(window) - mark.k + 1, 0) for window in windows)
-    form = "plain" if control is None else "controlled"
+    form = "controlled" if controls else "plain"
     because = (f"{positions} positions in {len(windows)} windows; probabilities below {LEAST:g} were left out",)
     found = Found(f"radioactivity open {form} {key.mark_id}", subject, NULL, rows.shape[0], positions, because)
     weights = np.sqrt(masses)
-    if control is not None:
-        rows, weights = residuals(rows, masses, *masses_along(control, windows, mark.k), floor=FLOOR)
+    if controls:
+        each = [masses_along(control, windows, mark.k) for control in controls]
+        expected = np.concatenate([part for _, part in each]) / len(controls)
+        rows, weights = residuals(
+            rows, masses, *tallied(np.concatenate([part for part, _ in each]), expected), floor=FLOOR
+        )
     return judge_weighted(mark, key, rows, weights, found=found, decoys=decoys, seed=seed)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from spiritsafe.prove.instruments import open_instrument
 from spiritsafe.prove.instruments.radioactivity import Questions, Words
 from spiritsafe.prove.instruments.types import Options
 from spiritsafe.prove.ngram import Ngram, NgramSuspect
+from spiritsafe.prove.suspect_weights import WeightsSuspect, open_weights
 
 MARK = "choice-n8-k1"
 SECRET = bytes(range(32))
@@ -86,3 +88,33 @@ def test_a_tokenizer_travels_with_the_questions(folder: Path) -> None:
     ids = words.encode("the still makes")
     assert words.decode(ids) == "the still makes"
     assert 0 < max(ids) < len(words)
+
+
+class Mute:
+    """A reference that gives text alone."""
+
+    access = "text"
+
+    def __init__(self, suspect: WeightsSuspect) -> None:
+        self.generate = suspect.generate
+
+
+def test_a_reference_reads_the_answers_where_it_can_and_else_writes_its_own(folder: Path, tmp_path: Path) -> None:
+    asked = Questions(
+        prompts=("the still", "the spirit"), first=TIME, last=TIME, tokenizer=(folder / "tokenizer.json").read_text()
+    )
+    (tmp_path / "questions.json").write_bytes(msgspec.json.encode(asked))
+    options = msgspec.structs.replace(OPTIONS, mark="kgw-k1-g0.25-d2", max_tokens=20)
+    instrument = open_instrument("radioactivity", tmp_path / "questions.json", options)
+    suspect = open_weights(f"hf:{folder}")
+    read = instrument.measure(suspect, suspect)
+    assert (read.weighing, read.own > 10) == ("foreseen", True)
+    # What was likely weighs less than one that came once and was never expected.
+    assert 0.0 <= read.weights.min() < read.weights.max()
+    mute: Any = Mute(suspect)
+    assert instrument.measure(suspect, mute).weighing == "controlled"
+    assert instrument.measure(suspect, None).weighing == "once"
+    by_text = msgspec.structs.replace(options, access="text")
+    instrument = open_instrument("radioactivity", tmp_path / "questions.json", by_text)
+    assert instrument.measure(suspect, suspect).weighing == "controlled"
+    suspect.close()

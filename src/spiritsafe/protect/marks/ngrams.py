@@ -70,9 +70,14 @@ def without_contexts(rows: Words, seen: Words) -> Words:
     ``seen`` are n-grams that the writer was shown and that may carry the mark. Given every lane after the contexts
     it was shown, the lanes after all other contexts are still independent and uniform, whatever it copied.
     """
+    return rows[outside(rows, seen)]
+
+
+def outside(rows: Words, seen: Words) -> npt.NDArray[np.bool_]:
+    """Which of ``rows`` are kept by ``without_contexts``."""
     if rows.shape[0] == 0 or seen.shape[0] == 0:
-        return rows
-    return rows[~np.isin(_fingerprints(rows[:, :-1]), _fingerprints(seen[:, :-1]))]
+        return np.ones(rows.shape[0], dtype=np.bool_)
+    return ~np.isin(_fingerprints(rows[:, :-1]), _fingerprints(seen[:, :-1]))
 
 
 def _fingerprints(rows: Words) -> npt.NDArray[np.uint64]:

@@ -19,8 +19,8 @@ from spiritsafe.protect.marks.detect import TooFewTokens
 from spiritsafe.protect.marks.registry import mark
 from spiritsafe.protect.marks.types import Mark
 from spiritsafe.prove.instruments.types import Options, Outcome
-from spiritsafe.prove.radioactivity import Asked, Weighed, ask, heard, score
-from spiritsafe.prove.suspect import Reply, Suspect
+from spiritsafe.prove.radioactivity import Asked, Weighed, ask, foreseen, heard, score
+from spiritsafe.prove.suspect import Reply, Suspect, gives
 from spiritsafe.teach.types import Prompt, Sampling, Tokenizer
 
 BESIDE = 99
@@ -61,7 +61,10 @@ class Words:
 
 
 class Radioactivity:
-    """See ``Instrument``. With a reference, a control's answers weigh the n-grams; without, each counts once."""
+    """See ``Instrument``. A reference with log-probabilities weighs the n-grams by what it thinks of the suspect's
+    answers. One of text alone or of other tokens, and any where ``access`` is ``text``, weighs them by its own answers.
+    Without a reference each counts once.
+    """
 
     unit = "prompts"
 
@@ -91,6 +94,12 @@ class Radioactivity:
     def measure(self, suspect: Suspect, reference: Suspect | None) -> Weighed:
         """See ``Instrument.measure``."""
         said = self._asked(suspect)
+        reads = self._options.access != "text" and self._mark.unit == "tokens"
+        if reference is not None and reads and gives(reference, "logprobs"):
+            scored = reference.score(list(zip(said.prompts, said.texts, strict=True)))
+            found = foreseen(self._mark, said, self._tokenizer, scored)
+            if found is not None:
+                return found
         control = None if reference is None else self._asked(reference)
         return heard(self._mark, said, self._tokenizer, control)
 
