@@ -24,13 +24,14 @@ def outsiders(seed: int, corpus: int = 4000, n: int = 40, each: int = 150) -> Sa
 
 
 def against(inside: Sample, customer: np.ndarray, outside: Sample) -> Dealt | None:
-    accounts = int(outside.account.max(initial=-1)) + 1
-    return dealt(inside, customer, Askers.of([(outside, accounts)]), np.ones(accounts, dtype=bool))
+    first, accounts = (int(each.account.max(initial=-1)) + 1 for each in (inside, outside))
+    everyone = Askers.of([(inside, first), (outside, accounts)])
+    return dealt(everyone, np.arange(first), customer, np.arange(first + accounts) >= first)
 
 
 def test(asked: list[np.ndarray], outside: Sample) -> Dealt | None:
     inside = sample(asked)
-    return against(inside, inside.account, outside)
+    return against(inside, np.arange(len(asked)), outside)
 
 
 test.__test__ = False  # type: ignore[attr-defined]
@@ -95,7 +96,7 @@ def test_it_needs_no_knowledge_of_how_large_the_corpus_is() -> None:
 def test_keys_of_one_customer_may_share_out_its_work() -> None:
     rng = np.random.default_rng(9)
     inside = sample(np.array_split(rng.permutation(4000)[:2400], 20))
-    found = against(inside, np.zeros(len(inside.account), dtype=np.int64), outsiders(9))
+    found = against(inside, np.zeros(20, dtype=np.int64), outsiders(9))
     assert found is not None
     assert found.log10_p > -0.5
 
@@ -118,8 +119,7 @@ def test_who_asked_what_is_numbered_over_several_samples() -> None:
     one, other = sample([np.array([3, 1]), np.array([5])]), sample([np.array([1, 7])])
     everyone = Askers.of([(one, 2), (other, 1)])
     assert everyone.accounts == 3
-    place = everyone.places(np.concatenate([one.core, np.array([12345], dtype=np.uint64)]))
-    assert place[-1] == -1
-    assert everyone.cores[place[:-1]].tolist() == one.core.tolist()
-    rows = everyone.asked(place[:2])
+    assert everyone.account.tolist() == [0, 0, 1, 2, 2]
+    assert everyone.cores[everyone.question].tolist() == [*one.core.tolist(), *other.core.tolist()]
+    rows = everyone.asked(everyone.question[:2])
     assert everyone.share(rows).tolist() == [1.0, 0.0, 0.5]

@@ -10,6 +10,8 @@ from scipy import sparse
 from spiritsafe.detect.ring.communities import communities
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from spiritsafe.detect.types import FloatArray, IntArray, Rows
 
 LEAST_PROMPTS = 48
@@ -46,20 +48,32 @@ def _near(sums: FloatArray, counts: FloatArray) -> tuple[IntArray, IntArray]:
     error = np.maximum(1.0 - norm, 0.0) / counts
     # norm + norm' - 2 mean.mean' + 2 sqrt(2 / spread) (error + error') < SAME
     reach = ((norm + 2.0 * np.sqrt(2.0 / _SPREAD) * error - SAME / 2.0) / 2.0).astype(np.float32)
-    left: list[IntArray] = []
-    right: list[IntArray] = []
-    for start in range(0, len(mean), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        near = mean[part] @ mean.T > reach[part, None] + reach
-        one, other = np.nonzero(near)
-        many = np.bincount(one, minlength=len(near))
-        step = np.maximum(-(-many // MOST_NEAR), 1)[one]
-        # Which ones must look like chance: any pattern in it would be found as a community.
-        drawn = (((one + start) * 0x9E3779B1) ^ (other * 0x85EBCA77)) * 0xC2B2AE35 >> 15
-        kept = drawn % step == 0
-        left.append(one[kept] + start)
-        right.append(other[kept])
-    return np.concatenate(left), np.concatenate(right)
+    starts = range(0, len(mean), _BLOCK)
+    found = [_packed(mean, reach, start) for start in starts]
+    many = sum((count for _, count in found), np.zeros(len(mean), dtype=np.int64))
+    step = np.maximum(-(-many // MOST_NEAR), 1)
+    pairs = [_kept(bits, start, step) for (bits, _), start in zip(found, starts, strict=True)]
+    return np.concatenate([left for left, _ in pairs]), np.concatenate([right for _, right in pairs])
+
+
+def _packed(mean: Rows, reach: Rows, start: int) -> tuple[NDArray[np.uint8], IntArray]:
+    """Which pairs of a block's rows and those from its first on are near, in bits, and how many each row is near to."""
+    part = slice(start, start + _BLOCK)
+    near = mean[part] @ mean[start:].T > reach[part, None] + reach[start:]
+    count = np.zeros(len(mean), dtype=np.int64)
+    count[part] = near.sum(axis=1)
+    count[start + _BLOCK :] += near[:, _BLOCK:].sum(axis=0)
+    return np.packbits(near, axis=1), count
+
+
+def _kept(bits: NDArray[np.uint8], start: int, step: IntArray) -> tuple[IntArray, IntArray]:
+    """The pairs of a block that are kept, one of ``step`` of either row's."""
+    one, other = np.nonzero(np.unpackbits(bits, axis=1, count=len(step) - start))
+    one, other = one + start, other + start
+    # Which ones must look like chance: any pattern in it would be found as a community.
+    drawn = ((one * 0x9E3779B1) ^ (other * 0x85EBCA77)) * 0xC2B2AE35 >> 15
+    kept = (drawn % step[one] == 0) | (drawn % step[other] == 0)
+    return one[kept], other[kept]
 
 
 def _whole(parts: list[IntArray], left: IntArray, right: IntArray, rows: int) -> list[IntArray]:

@@ -107,7 +107,7 @@ def outsiders(members: IntArray, of: IntArray, everyone: Askers) -> BoolArray:
 
 def _tested(members: IntArray, held: Sample, everyone: Askers, of: IntArray, price: float) -> _Tested:
     inside = held.of(members)
-    seen = dealt(inside, of[inside.account], everyone, outsiders(members, of, everyone))
+    seen = dealt(everyone, members, of, outsiders(members, of, everyone))
     equal = -equally_often("", inside, of[inside.account]).result.statistic
     shares = 0.0 if seen is None else min(0.0, seen.log10_p + price)
     return _Tested(members, seen, shares, min(shares, equal + price, 0.0))

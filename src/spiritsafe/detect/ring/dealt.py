@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import stats
 
-from spiritsafe.detect.cores import pairs_of
+from spiritsafe.detect.cores import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,12 +34,13 @@ class Dealt(NamedTuple):
 
 
 class Askers(NamedTuple):
-    """What everyone asked, a row an account and question: ``account`` [rows] is a number below ``accounts``,
-    ``question`` [rows] a place in ``cores``, which are sorted.
+    """What everyone asked, a row an account and question: ``account`` [rows], sorted, is a number below ``accounts``,
+    ``question`` [rows] a place in ``cores``, ``times`` [rows] how often it was asked.
     """
 
     account: IntArray
     question: IntArray
+    times: IntArray
     accounts: int
     cores: HashArray
 
@@ -49,7 +50,7 @@ class Askers(NamedTuple):
         firsts = np.cumsum([0, *(accounts for _, accounts in samples)]).tolist()
         account = np.concatenate([held.account + first for (held, _), first in zip(samples, firsts, strict=False)])
         cores, question = np.unique(np.concatenate([held.core for held, _ in samples]), return_inverse=True)
-        return cls(account, question, firsts[-1], cores)
+        return cls(account, question, np.concatenate([held.times for held, _ in samples]), firsts[-1], cores)
 
     def asked(self, questions: IntArray) -> BoolArray:
         """Which rows ask one of these questions."""
@@ -62,16 +63,10 @@ class Askers(NamedTuple):
         every = np.bincount(self.account, minlength=self.accounts)
         return np.bincount(self.account, weights=rows, minlength=self.accounts) / np.maximum(every, 1)
 
-    def places(self, core: HashArray) -> IntArray:
-        """Which questions these are, -1 for what nobody asked."""
-        at = np.searchsorted(self.cores, core)
-        known = at < np.searchsorted(self.cores, core, side="right")
-        return np.where(known, at, -1)
 
-
-def dealt(inside: Sample, customer: IntArray, everyone: Askers, others: BoolArray) -> Dealt | None:
-    """Test a set of customers; ``customer`` [rows of ``inside``] says whose each row is, ``others`` [accounts] which of
-    ``everyone`` are no members. None if nobody else asks so.
+def dealt(everyone: Askers, members: IntArray, customer: IntArray, others: BoolArray) -> Dealt | None:
+    """Test the customers of some accounts; ``customer`` says whose each account is, ``others`` [accounts] who counts as
+    somebody else. None if nobody else asks so.
 
     The urn is what outsiders asked who ask from the same corpus; only draws that fall into it are looked at, so how
     much else there is to ask doesn't matter. Two nulls, and both must be rejected:
@@ -87,9 +82,9 @@ def dealt(inside: Sample, customer: IntArray, everyone: Askers, others: BoolArra
     Customers that share out one's own work among their own keys are one customer. What neither null covers are
     strangers who ask nothing twice and each have a part of the corpus to themselves: the work dealt out.
     """
-    question = everyone.places(inside.core)
-    share = everyone.share(everyone.asked(question[question >= 0]))
-    drawn = _Draws(question, customer, inside.times)
+    rows = rows_of(everyone.account, members)
+    share = everyone.share(everyone.asked(everyone.question[rows]))
+    drawn = _Draws(everyone.question[rows], customer[everyone.account[rows]], everyone.times[rows])
     tests = (_tested(drawn, everyone, others & (share >= known)) for known in KNOWN)
     found = [test for test in tests if test is not None]
     if not found:
@@ -109,12 +104,12 @@ def _tested(drawn: _Draws, everyone: Askers, outsiders: BoolArray) -> Dealt | No
     urn = np.zeros(len(everyone.cores), dtype=bool)
     urn[everyone.question[outsiders[everyone.account]]] = True
     size = int(urn.sum())
-    hit = (drawn.question >= 0) & urn[drawn.question] if size else np.zeros(len(drawn.question), dtype=bool)
+    hit = urn[drawn.question]
     if not hit.any():
         return None
     question = drawn.question[hit]
-    own, _ = pairs_of(drawn.customer[hit], everyone.cores[question])
-    draws, distinct = int(drawn.times[hit].sum()), len(np.unique(question))
+    own = np.unique(drawn.customer[hit] * len(urn) + question) // len(urn)
+    draws, distinct = int(drawn.times[hit].sum()), int((np.bincount(question) > 0).sum())
     shares = np.minimum(np.bincount(own) / size, 1.0 - 1e-12)
     chance = max(-math.expm1(-draws / size), -math.expm1(float(np.log1p(-shares).sum())))
     log10_p = float(stats.binom.logsf(distinct - 1, size, chance)) / math.log(10.0)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spiritsafe.detect.cores import rows_of
 from spiritsafe.detect.features import SHARED, kind_index
 from spiritsafe.detect.moments import HOUR
 from spiritsafe.detect.ring.corpus import askers, outsiders
@@ -46,16 +47,16 @@ def _dealt(result: Result, ring: Finding, table: LinkTable, batch: Batch) -> Flo
     """Questions that others ask from the same corpus, and that no second exchange of the ring asks: the more others ask
     one, the more surprising that it came once. One that came again speaks for the members.
     """
-    assert table.cores is not None
     members, everyone = _members(ring, table), table.once(askers)
-    inside = table.cores.sample().of(members)
-    asked, place = np.unique(inside.core, return_inverse=True)
-    often = np.bincount(place, weights=inside.times, minlength=len(asked))
-    question = everyone.places(asked)
+    rows = rows_of(everyone.account, members)
+    question, place = np.unique(everyone.question[rows], return_inverse=True)
+    often = np.bincount(place, weights=everyone.times[rows], minlength=len(question))
     common = everyone.asked(question)
     knows = outsiders(members, table.once(customers), everyone) & (everyone.share(common) >= min(KNOWN))
     others = np.bincount(everyone.question[common & knows[everyone.account]], minlength=len(everyone.cores))[question]
-    return _of_cores(batch, asked, np.where((often == 1) & (others > 0), 1.0 + np.log1p(others), 0.0))
+    return _of_cores(
+        batch, everyone.cores[question], np.where((often == 1) & (others > 0), 1.0 + np.log1p(others), 0.0)
+    )
 
 
 def _samples(result: Result, ring: Finding, table: LinkTable, batch: Batch) -> FloatArray:
