@@ -17,6 +17,11 @@ def test_it_is_below_the_share_and_rises_with_what_was_seen(n: int, k: int) -> N
     assert twice >= once - ROUNDING
 
 
+def test_none_of_any_number_is_nothing() -> None:
+    n = np.arange(1.0, 5000.0)
+    assert not share_at_least(np.zeros(len(n)), n).any()
+
+
 def test_all_of_few_is_less_than_all_of_many() -> None:
     found = share_at_least(np.array([2.0, 16.0, 1000.0]), np.array([2.0, 16.0, 1000.0]))
     assert (np.diff(found) > 0).all()

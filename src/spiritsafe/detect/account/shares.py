@@ -18,4 +18,5 @@ def share_at_least(count: FloatArray, n: FloatArray) -> FloatArray:
     centre = share + _Z**2 / (2 * n)
     half = _Z * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
     lower = (centre - half) / (1 + _Z**2 / n)
-    return np.asarray(np.clip(lower, 0.0, 1.0), dtype=np.float64)
+    # None of many is as little as none of few, also in the last digit.
+    return np.where(count > 0.0, np.clip(lower, 0.0, 1.0), 0.0)
