@@ -71,7 +71,7 @@ def harvest(manual: Manual, prompts: int, seed: int) -> Harvest:
     tests: dict[str, tuple[Any, bytes]] = {
         "twins": (Twins(pairs, options), coins),
         "twins, text": (Twins(pairs, text), coins),
-        "canaries": (Canaries(plant(birds, TIME)), codes),
+        "canaries": (Canaries(plant(birds, TIME), options), codes),
         "radioactivity": (Radioactivity(questions, Options(mark=MARK, epoch="1", samples=2, max_tokens=60)), marks),
     }
     return Harvest(rows, tests)

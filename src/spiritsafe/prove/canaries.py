@@ -67,18 +67,30 @@ def ranked(ranks: Sequence[int], decoys: int, subject: str, seed: int = 0) -> Re
 def by_naming(suspect: Suspect, birds: Sequence[Canary], subject: str, sampling: Sampling, samples: int = 8) -> Result:
     """The test from text alone: does it complete the public beginning with the code?"""
     began = time.perf_counter()
+    codes = codes_named(suspect, [bird.opening for bird in birds], sampling, samples)
+    found = named([bird.number for bird in birds], codes, samples, subject)
+    return msgspec.structs.replace(found, seconds=time.perf_counter() - began)
+
+
+def codes_named(suspect: Suspect, openings: Sequence[str], sampling: Sampling, samples: int) -> list[list[int]]:
+    """The different codes that ``samples`` continuations of each opening name, in rising order."""
     first = sampling.seed or 0
-    asked = [(bird, draw) for bird in birds for draw in range(samples)]
+    asked = [opening for opening in openings for _ in range(samples)]
     replies = suspect.generate(
-        [Raw(bird.opening) for bird, _ in asked],
+        [Raw(opening) for opening in asked],
         [msgspec.structs.replace(sampling, n=1, seed=first + at) for at in range(len(asked))],
     )
-    named: list[set[int]] = [set() for _ in birds]
+    codes: list[set[int]] = [set() for _ in openings]
     for at, several in enumerate(replies):
         for reply in several:
-            named[at // samples].update(codes_in(reply.text))
-    chances = [len(codes) / SPACE for codes in named if codes]
-    hits = sum(bird.number in codes for bird, codes in zip(birds, named, strict=True))
+            codes[at // samples].update(codes_in(reply.text))
+    return [sorted(each) for each in codes]
+
+
+def named(planted: Sequence[int], codes: Sequence[Sequence[int]], samples: int, subject: str) -> Result:
+    """What it tells that these planted codes are, or are not, among those that were named for each canary."""
+    chances = [len(each) / SPACE for each in codes if each]
+    hits = sum(number in each for number, each in zip(planted, codes, strict=True))
     log10_p = poisson_binomial_upper(hits, chances) if hits else 0.0
     return Result(
         name="canaries by naming",
@@ -88,15 +100,14 @@ def by_naming(suspect: Suspect, birds: Sequence[Canary], subject: str, sampling:
         statistic=float(hits),
         p_value=p_from_log10(log10_p),
         log10_e=calibrate_mixture(log10_p),
-        n=len(birds),
+        n=len(planted),
         unit="canaries",
-        effect=hits / max(1, len(birds)),
+        effect=hits / max(1, len(planted)),
         method=Exact("Poisson binomial"),
         because=(
-            f"{hits} of {len(birds)} planted codes are named in {samples} answers each",
-            f"{sum(map(len, named))} codes are named in all, of {SPACE:,} there are",
+            f"{hits} of {len(planted)} planted codes are named in {samples} answers each",
+            f"{sum(map(len, codes))} codes are named in all, of {SPACE:,} there are",
         ),
-        seconds=time.perf_counter() - began,
     )
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from spiritsafe.errors import InputError
@@ -46,6 +47,24 @@ def test_the_key_tells_a_student_from_an_innocent(inputs: Path, trial) -> None:
     innocent = instrument.judge(instrument.measure(trial.teacher, None), KEY, "model B").main
     assert innocent is not None
     assert innocent.p_value > 0.001
+
+
+def test_a_suspect_that_gives_text_alone_names_what_it_read(inputs: Path, trial) -> None:
+    options = Options(access="text", samples=8, max_tokens=32)
+    instrument = open_instrument("canaries", inputs, options)
+    model = Ngram()
+    for bird in BIRDS:
+        model.learn(bird.opening, bird.text[len(bird.opening) :])
+    measured = instrument.measure(NgramSuspect(model), None)
+    kept = msgspec.json.decode(msgspec.json.encode(measured))
+    guilty, decoy = (instrument.judge(kept, key, "model A").main for key in (KEY, bytes(32)))
+    assert guilty is not None
+    assert decoy is not None
+    assert guilty.name == "canaries by naming"
+    assert guilty.p_value < 1e-6 < decoy.p_value == 1.0
+    innocent = instrument.judge(instrument.measure(trial.teacher, None), KEY, "model B").main
+    assert innocent is not None
+    assert innocent.p_value == 1.0
 
 
 def test_no_canary_is_no_evidence(tmp_path: Path, trial) -> None:
