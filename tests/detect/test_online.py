@@ -14,7 +14,7 @@ from spiritsafe.detect.calls import PARAMS
 from spiritsafe.detect.features import Batch
 from spiritsafe.detect.online import Watch
 from spiritsafe.detect.reference import Reference
-from spiritsafe.detect.types import Evaluation, Finding
+from spiritsafe.detect.types import Basis, Evaluation, Finding, Link, LinkTable, Ring
 from spiritsafe.detect.wealth import log10_wealth
 from spiritsafe.errors import InputError
 from spiritsafe.record.exchange import Exchange, Message
@@ -522,3 +522,52 @@ def test_a_reference_without_a_detector_leaves_it_out_and_says_so(
     blind = Watch(msgspec.structs.replace(reference, detectors={"evenness": reference.detectors["evenness"]}))
     blind.learn_batch(batch_of([actor("a", np.eye(256)[0], 200, {}, 0.0)]))
     assert [item.result.name for item in of(blind.evaluate(notable=-9.0), "a").evidence] == ["evenness"]
+
+
+class InStep:
+    """Finds the accounts that it is told of, as if they had been in step."""
+
+    name = "in step"
+    version = 1
+    basis: Basis = "when"
+
+    def __init__(self, members: Sequence[str]) -> None:
+        self.members = tuple(members)
+
+    def links(self, table: LinkTable) -> list[Link]:
+        return []
+
+    def rings(self, links: Sequence[Link], table: LinkTable, honest_group: int | None = None) -> list[Ring]:
+        parties = tuple((name,) for name in self.members)
+        return [
+            Ring(
+                ring_id="step", accounts=self.members, kinds=("rhythm",), links=(), log10_p=-9.0, honest_group=1,
+                because=(), basis="when", customers=parties,
+            )
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_ring_in_step_is_compared_with_customers_of_its_kind_also_where_some_came_later(
+    reference: Reference,
+    actor: type[Any],
+    honest: Callable[..., list[Any]],
+    batch_of: Callable[..., Batch],
+    alone: bool,
+) -> None:
+    others = honest(240, seed=31)
+    strange = [actor(f"strange-{i}", others[i].centre, 80, {"payment": f"strange-{i}"}, 0.6) for i in range(6)]
+    usual = [each.name for each in others if 64 <= each.n < 128][:6]
+    found = {}
+    for members in ([each.name for each in strange], usual):
+        watch = Watch(None if alone else reference, ring_detectors=(InStep(members),))
+        watch.learn_batch(batch_of([*strange, *others], seed=3))
+        evaluate = watch.evaluate_alone if alone else watch.evaluate
+        evaluate(notable=-99.0)
+        watch.learn_batch(batch_of(honest(4, seed=32), seed=4))
+        (ring,) = rings_of(evaluate(notable=-99.0))
+        assert not {"coverage"} & {item.result.name for item in ring.evidence}
+        found[ring.accounts[0]] = {item.result.name: item.result for item in ring.evidence}
+    assert found["strange-0"]["elicitation"].log10_e > 1.0
+    assert "of its customers were compared" in found["strange-0"]["elicitation"].because[1]
+    assert found[usual[0]]["elicitation"].log10_e < 1.0

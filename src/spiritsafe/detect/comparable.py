@@ -3,7 +3,7 @@
 Hours aren't independent of what is asked: evaluations run at night, support bots in office hours, and who asks much is
 found in step sooner than who asks little. Ranked among everybody, honest customers that keep the same hours look
 strange for that alone. So each is compared with customers of its own kind that send as much, and with none that another
-customer of the ring is compared with. See docs/decisions/0022-comparable-customers.md.
+customer of the ring is compared with. See docs/decisions/0022-what-rings-may-show.md.
 """
 
 from __future__ import annotations

@@ -117,6 +117,7 @@ class Watch:
         self._permitted = Cores()
         self._exchanges = 0
         self._behaving: tuple[int, list[Ring]] = (0, [])
+        self._customers = np.zeros(0, dtype=np.int64)
         self._looks = 0
 
     def learn(self, exchanges: Sequence[Exchange]) -> None:
@@ -360,7 +361,10 @@ class Watch:
         table.settle()
         with ThreadPoolExecutor(_THREADS) as pool:
             found = list(pool.map(lambda detector: detector.rings([], table, honest_group), looking))
-        return [ring for rings in found for ring in rings]
+        rings = [ring for some in found for ring in some]
+        if any(ring.basis == "when" for ring in rings):
+            self._customers = table.once(customers)[: len(self.tenants)]
+        return rings
 
     def _comparable(self, rings: Sequence[Ring], names: Sequence[str], kinds: Sequence[Kind]) -> Comparable | None:
         """Which of the accounts are of one kind and send as much, if there is a ring that it takes to know this for."""
@@ -369,7 +373,9 @@ class Watch:
         tenants = [self.tenants[name] for name in names]
         points = points_of(self.detectors, tenants)
         kind = np.zeros(len(names), dtype=np.int64) if points is None else nearest(kinds, points)
-        of = customers(self.table())[[self._number[name] for name in names]]
+        number = np.array([self._number[name] for name in names], dtype=np.int64)
+        # Who came since rings were looked for is a customer of its own.
+        of = np.append(self._customers, np.arange(len(self._number)) + len(self._customers))[number]
         exchanges = np.array([tenant.exchanges for tenant in tenants], dtype=np.int64)
         return Comparable.of(names, kind, exchanges, of, self._looks)
 
