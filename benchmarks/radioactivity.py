@@ -24,15 +24,16 @@ from spiritsafe.protect import prf
 from spiritsafe.protect.keys import key_of
 from spiritsafe.protect.marks.registry import mark
 from spiritsafe.protect.marks.traced import Traced
+from spiritsafe.protect.marks.types import Mark
 from spiritsafe.protect.prf import Words
 from spiritsafe.protect.rehearsal import Chain, numbered
 from spiritsafe.protect.tracing import Code
-from spiritsafe.prove.radioactivity import Weighing, score, weighed
+from spiritsafe.prove.radioactivity import Weighed, Weighing, score, weighed
 from spiritsafe.prove.radioactivity_open import open_radioactivity
 from spiritsafe.prove.tracing import trace
 from spiritsafe.stats import clopper_pearson
 
-WEIGHINGS: tuple[Weighing, ...] = ("once", "counted", "controlled")
+WEIGHINGS: tuple[Weighing, ...] = ("once", "counted", "controlled", "foreseen")
 LENGTH = 200
 MARK = mark("kgw-k1-g0.25-d2")
 
@@ -53,6 +54,17 @@ class Reader:
                 edges = slice(int(self._chain.starts[state]), int(self._chain.starts[state + 1]))
                 out[i, self._chain.rows[edges, 1]] = self._logs[edges]
         return out
+
+
+def read(weighing: Weighing, text: Words, control: Words, innocent: Chain, under: Mark = MARK) -> Weighed:
+    """A text by one weighing, beside what a control wrote or what it foresaw."""
+    return weighed(
+        under,
+        text,
+        weighing=weighing,
+        control=control if weighing == "controlled" else None,
+        chances=[innocent.chances(each) for each in text] if weighing == "foreseen" else None,
+    )
 
 
 def english(folder: Path | None) -> list[Words]:
@@ -78,8 +90,7 @@ def size(teacher: Chain, nulls: int, rng: np.random.Generator) -> None:
         student = Chain.of(teacher.write(100, LENGTH, rng))
         text, other = student.write(30, LENGTH, rng), teacher.write(30, LENGTH, rng)
         for weighing in WEIGHINGS:
-            read = weighed(MARK, text, weighing=weighing, control=other if weighing == "controlled" else None)
-            found = score(MARK, key, read, subject="null", need=100, decoys=39, seed=i)
+            found = score(MARK, key, read(weighing, text, other, teacher), subject="null", need=100, decoys=39, seed=i)
             exact[weighing].append(found.exact.p_value)
             ranks[weighing].append(found.decoys.p_value)
     for weighing in WEIGHINGS:
@@ -110,9 +121,7 @@ def power(teacher: Chain, rows: int, rng: np.random.Generator) -> None:
             text = student.write(texts, LENGTH, rng)
             cells = []
             for weighing in WEIGHINGS:
-                other = control[:texts] if weighing == "controlled" else None
-                read = weighed(MARK, text, weighing=weighing, control=other)
-                found = score(MARK, key, read, subject="s", decoys=0).exact
+                found = score(MARK, key, read(weighing, text, control[:texts], base), subject="s", decoys=0).exact
                 cells.append(_cell(found.statistic, found.because[-1]))
             for other_reader in (None, Reader(base, vocabulary)) if texts == 500 else ():
                 found = open_radioactivity(
@@ -131,11 +140,12 @@ def attacks(teacher: Chain, rows: int, rng: np.random.Generator) -> None:
     key = key_of(rng.bytes(32), MARK.name, 1)
     marked, clean = teacher.marked(MARK, key).write(rows, LENGTH, rng), teacher.write(rows, LENGTH, rng)
     guilty, base = Chain.of(marked), Chain.of(clean)
-    control = Chain.of(teacher.write(rows, LENGTH, rng)).write(500, LENGTH, rng)
+    other = Chain.of(teacher.write(rows, LENGTH, rng))
+    control = other.write(500, LENGTH, rng)
 
     def paraphrased(rate: float) -> Chain:
-        other = rng.permutation(clean.ravel()).reshape(marked.shape)
-        return Chain.of(np.where(rng.random(marked.shape) < rate, other, marked))
+        drawn = rng.permutation(clean.ravel()).reshape(marked.shape)
+        return Chain.of(np.where(rng.random(marked.shape) < rate, drawn, marked))
 
     merged = guilty.blended(base, 0.5)
     students = {
@@ -157,8 +167,7 @@ def attacks(teacher: Chain, rows: int, rng: np.random.Generator) -> None:
         text = student.write(500, LENGTH, rng)
         cells = []
         for weighing in WEIGHINGS:
-            read = weighed(MARK, text, weighing=weighing, control=control if weighing == "controlled" else None)
-            found = score(MARK, key, read, subject="s", decoys=0).exact
+            found = score(MARK, key, read(weighing, text, control, other), subject="s", decoys=0).exact
             cells.append(_cell(found.statistic, found.because[-1]))
         print(f"{name:<36}" + "".join(f"{cell:>20}" for cell in cells))
 
@@ -187,9 +196,8 @@ def tenants(teacher: Chain, rows: int, rng: np.random.Generator) -> None:
                     data += list(teacher.reweighed(fed).write(round(rows * (1 - clean) / feeders), LENGTH, rng))
                 text = Chain.of(data).write(500, LENGTH, rng)
                 for weighing in WEIGHINGS:
-                    other = control if weighing == "controlled" else None
-                    read = weighed(found_mark, text, weighing=weighing, control=other)
-                    traced = trace(found_mark, code.key, read, names, subject="s", decoys=0)
+                    told = read(weighing, text, control, teacher, found_mark)
+                    traced = trace(found_mark, code.key, told, names, subject="s", decoys=0)
                     right = len(set(traced.named) & set(guilty))
                     named[weighing].append((right, len(traced.named) - right))
             cells = [

@@ -56,15 +56,8 @@ class Affair:
 
     def read(self, text: Sequence[Words], weighing: Weighing, control: int = 250) -> Weighed:
         other = self.control[:control] if weighing == "controlled" else None
-        chances = [self.chances(each) for each in text] if weighing == "foreseen" else None
+        chances = [self.innocent.chances(each) for each in text] if weighing == "foreseen" else None
         return weighed(MARK, text, weighing=weighing, control=other, chances=chances)
-
-    def chances(self, text: Words) -> Any:
-        """The innocent's probability of each token; none for the first, nor for what it never met."""
-        pairs = np.column_stack([text[:-1], text[1:]]).astype(np.uint64) @ np.array([1 << 32, 1], dtype=np.uint64)
-        known = self.innocent.rows.astype(np.uint64) @ np.array([1 << 32, 1], dtype=np.uint64)
-        at = np.minimum(np.searchsorted(known, pairs), known.size - 1)
-        return np.concatenate([[0.0], np.where(known[at] == pairs, self.innocent.probabilities()[at], 0.0)])
 
     def height(self, chain: Chain, weighing: Weighing, seed: int = 1) -> float:
         text = chain.write(250, LENGTH, np.random.default_rng(seed))

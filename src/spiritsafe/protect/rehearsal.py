@@ -17,7 +17,7 @@ import numpy.typing as npt
 from spiritsafe.protect import prf
 from spiritsafe.protect.keys import MarkKey
 from spiritsafe.protect.marks.embed import is_marked, logit_mark
-from spiritsafe.protect.marks.ngrams import ngrams
+from spiritsafe.protect.marks.ngrams import grouped, ngrams
 from spiritsafe.protect.marks.types import LogitMark, Mark
 from spiritsafe.protect.prf import Words
 from spiritsafe.stats.types import FloatArray, IntArray
@@ -92,6 +92,14 @@ class Chain:
         """Each edge's share of its state."""
         sums = np.add.reduceat(self.weights, self.starts[:-1])
         return np.asarray(self.weights / np.repeat(sums, np.diff(self.starts)))
+
+    def chances(self, text: Sequence[int] | npt.NDArray[np.integer]) -> FloatArray:
+        """The chance of each token of a text where it stands; 0 for the first ``order`` and for what was never met."""
+        number = grouped(np.concatenate([self.rows, ngrams([text], self.order)]))
+        known = self.rows.shape[0]
+        chance = np.zeros(number.max() + 1)
+        chance[number[:known]] = self.probabilities()
+        return np.concatenate([np.zeros(min(self.order, len(text))), chance[number[known:]]])
 
     def write(self, count: int, length: int, rng: np.random.Generator) -> Words:
         """``count`` sequences of ``length`` tokens, side by side: ``[count, length]``."""
