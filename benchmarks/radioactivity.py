@@ -63,7 +63,7 @@ def read(weighing: Weighing, text: Words, control: Words, innocent: Chain, under
         text,
         weighing=weighing,
         control=control if weighing == "controlled" else None,
-        chances=[innocent.chances(each) for each in text] if weighing == "foreseen" else None,
+        chances=innocent.chances(list(text)) if weighing == "foreseen" else None,
     )
 
 

@@ -56,7 +56,7 @@ class Affair:
 
     def read(self, text: Sequence[Words], weighing: Weighing, control: int = 250) -> Weighed:
         other = self.control[:control] if weighing == "controlled" else None
-        chances = [self.innocent.chances(each) for each in text] if weighing == "foreseen" else None
+        chances = self.innocent.chances(text) if weighing == "foreseen" else None
         return weighed(MARK, text, weighing=weighing, control=other, chances=chances)
 
     def height(self, chain: Chain, weighing: Weighing, seed: int = 1) -> float:

@@ -93,13 +93,15 @@ class Chain:
         sums = np.add.reduceat(self.weights, self.starts[:-1])
         return np.asarray(self.weights / np.repeat(sums, np.diff(self.starts)))
 
-    def chances(self, text: Sequence[int] | npt.NDArray[np.integer]) -> FloatArray:
-        """The chance of each token of a text where it stands; 0 for the first ``order`` and for what was never met."""
-        number = grouped(np.concatenate([self.rows, ngrams([text], self.order)]))
+    def chances(self, texts: Sequences) -> list[FloatArray]:
+        """The chance of each token of each text where it stands: 0 for the first ``order``, and what was never met."""
+        number = grouped(np.concatenate([self.rows, ngrams(texts, self.order)]))
         known = self.rows.shape[0]
         chance = np.zeros(number.max() + 1)
         chance[number[:known]] = self.probabilities()
-        return np.concatenate([np.zeros(min(self.order, len(text))), chance[number[known:]]])
+        ends = np.cumsum([max(len(text) - self.order, 0) for text in texts])
+        each = np.split(chance[number[known:]], ends[:-1])
+        return [np.concatenate([np.zeros(len(text) - some.size), some]) for text, some in zip(texts, each, strict=True)]
 
     def write(self, count: int, length: int, rng: np.random.Generator) -> Words:
         """``count`` sequences of ``length`` tokens, side by side: ``[count, length]``."""
