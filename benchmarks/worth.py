@@ -37,6 +37,8 @@ from spiritsafe.protect.canaries import placed
 from spiritsafe.protect.marks.choice import Choice, choose
 from spiritsafe.protect.marks.registry import mark
 from spiritsafe.protect.release import summary
+from spiritsafe.prove.suspect_weights import WeightsSuspect
+from spiritsafe.prove.transcript import Journaled
 
 LOGPROB_PAIRS = 128
 HELP = {
@@ -46,6 +48,7 @@ HELP = {
     "problem_tokens": "the longest of those answers",
 }
 OPEN_WINDOWS = 96
+AGAIN, AGAIN_EACH = 25, 10
 Texts = list[tuple[str, str]]
 
 
@@ -80,6 +83,11 @@ class World:
 
     def marked(self, name: str) -> list[Lesson]:
         return self._drawn(name, self.prompts, 1, {KGW: 3, GUMBEL: 4}[name], name)
+
+    def again(self, share: float) -> list[Lesson]:
+        """More plain answers to the first prompts, which nobody learns: what they are read along for a mark."""
+        prompts = self.prompts[: round(share * len(self.prompts))][:AGAIN]
+        return self._drawn("again", prompts, AGAIN_EACH, 77)
 
     @property
     def served(self) -> Texts:
@@ -135,7 +143,8 @@ class World:
 class Row(NamedTuple):
     """One measure, or attack: what its student learns, from which start, and which instruments look at it.
 
-    ``pairs`` and ``asked`` are the share of the prompts that the twins' tests look at, and that are asked for a mark.
+    ``pairs`` and ``asked`` are the share of the prompts that the twins' tests look at, and that are asked for a mark;
+    ``served`` the share that the mark was served to. ``passes`` over the harvest for one.
     """
 
     says: str
@@ -146,11 +155,16 @@ class Row(NamedTuple):
     pairs: float = 1.0
     held: str = "held"
     asked: float = 1.0
+    served: float = 1.0
+    passes: float = 1.0
 
 
 ROWS: dict[str, Row] = {
     "control": Row("innocent", lambda w: w.elsewhere, ("twins", "twins text", "canaries")),
-    "plain": Row("no measure; answered twice", lambda w: w.served, ("twins", "twins text", KGW, GUMBEL)),
+    "plain": Row(
+        "no measure; answered twice", lambda w: w.served, ("twins", "twins text", KGW, GUMBEL, f"{KGW} served"),
+        served=0.1,
+    ),
     "kgw": Row(f"mark {KGW}", lambda w: w.with_mark(KGW), (KGW, f"{KGW} open")),
     "gumbel": Row(f"mark {GUMBEL}", lambda w: w.with_mark(GUMBEL), (GUMBEL, f"{GUMBEL} open"), asked=0.5),
     "kd20": Row(
@@ -161,7 +175,17 @@ ROWS: dict[str, Row] = {
         targets=students.told_logprobs(5, 0.25),
     ),
     "canaries": Row("canaries planted", lambda w: w.planted, ("canaries",)),
-    "kgw10": Row(f"a tenth marked {KGW}", lambda w: w.with_mark(KGW, 0.1), (KGW, f"{KGW} open"), asked=0.5),
+    "kgw10": Row(
+        f"a tenth marked {KGW}", lambda w: w.with_mark(KGW, 0.1),
+        (KGW, f"{KGW} open", f"{KGW} served", f"{KGW} served open"), asked=0.5, served=0.1,
+    ),
+    "kgw10x2": Row(
+        f"a tenth marked {KGW}, two passes", lambda w: w.with_mark(KGW, 0.1), (f"{KGW} served",), served=0.1, passes=2.0
+    ),
+    "kgw10x3": Row(
+        f"a tenth marked {KGW}, three passes", lambda w: w.with_mark(KGW, 0.1), (f"{KGW} served", f"{KGW} served open"),
+        served=0.1, passes=3.0,
+    ),
     "kgw50": Row(f"half marked {KGW}", lambda w: w.with_mark(KGW, 0.5), (KGW, f"{KGW} open"), asked=0.5),
     "cleaned": Row("clean training after", lambda w: w.elsewhere, ("twins", "twins text"), begins="plain"),
     "mixed": Row("a quarter served, the rest clean", lambda w: w.mixed(0.25), ("twins",), pairs=0.25),
@@ -210,7 +234,7 @@ def make(world: World, name: str) -> None:
     if row.begins:
         make(world, row.begins)
         start = world.folder / "students" / row.begins
-    students.student(world.folder, name, start, row.learns(world), sizes.epochs, targets=row.targets)
+    students.student(world.folder, name, start, row.learns(world), sizes.epochs * row.passes, targets=row.targets)
     worth = before.worth if before else worth_of(world, world.folder / "students" / name, row.held)
     proofs = dict(before.proofs) if before else {}
     for each in missing:
@@ -250,11 +274,14 @@ def measured(world: World, name: str, instrument: str) -> Found:
             return proof.by_text(kept, plain, world.sizes)
         if instrument == "canaries":
             return proof.by_canaries(kept)
+        if " served" in instrument:
+            return among_served(world, name, instrument, suspect, kept)
         key = instrument.removesuffix(" open")
         other, innocent = proof.opened(world.folder, "control")
         try:
             if instrument.endswith(" open"):
-                return proof.opened_up(key, suspect, other, world.plain[:OPEN_WINDOWS])
+                along = [msgspec.structs.replace(each, answers=each.answers[2:]) for each in world.plain[:OPEN_WINDOWS]]
+                return proof.opened_up(key, suspect, [other], proof.windows(suspect, along))
             asked = world.prompts[: round(row.asked * len(world.prompts))]
             said, control = (proof.written(each, asked, world.sizes) for each in (kept, innocent))
             return proof.closed(key, said, control, suspect.tokenizer)
@@ -264,6 +291,22 @@ def measured(world: World, name: str, instrument: str) -> Found:
     finally:
         kept.close()
         suspect.close()
+
+
+def among_served(world: World, name: str, instrument: str, suspect: WeightsSuspect, kept: Journaled) -> Found:
+    """A mark looked for where it was served: the very prompts, closed beside a control that reads, or open."""
+    key, form = instrument.split(" served")
+    again = world.again(ROWS[name].served)
+    others = [proof.opened(world.folder, each) for each in ("control", "plain")]
+    try:
+        if form:
+            return proof.opened_up(key, suspect, [each for each, _ in others], proof.windows(suspect, again))
+        said = proof.written(kept, [each.prompt for each in again], world.sizes, AGAIN_EACH)
+        return proof.foretold(key, said, others[0][1], suspect.tokenizer)
+    finally:
+        for both in others:
+            for each in both:
+                each.close()
 
 
 def table(world: World) -> None:

@@ -19,7 +19,7 @@ from spiritsafe.protect.marks.registry import mark
 from spiritsafe.protect.twins import Pair
 from spiritsafe.prove import twins
 from spiritsafe.prove.canaries import by_rank
-from spiritsafe.prove.radioactivity import Asked, heard, score
+from spiritsafe.prove.radioactivity import Asked, foreseen, heard, score
 from spiritsafe.prove.radioactivity_open import open_radioactivity
 from spiritsafe.prove.suspect import Reply, Scored, Suspect
 from spiritsafe.prove.suspect_weights import WeightsSuspect, open_weights
@@ -123,13 +123,25 @@ def text(sizes: Sizes) -> Sampling:
     return Sampling(temperature=sizes.temperature, max_tokens=sizes.tokens, seed=1)
 
 
-def written(suspect: Suspect, prompts: Sequence[str], sizes: Sizes) -> Asked:
-    """What a suspect writes by itself: the very answers that the twins' test from text asks for."""
-    asked = [Chat(({"role": "user", "content": prompt},)) for prompt in prompts for _ in range(SAMPLES)]
+def written(suspect: Suspect, prompts: Sequence[str], sizes: Sizes, samples: int = SAMPLES) -> Asked:
+    """What a suspect writes by itself: with two answers each, those that the twins' test from text asks for."""
+    asked = [Chat(({"role": "user", "content": prompt},)) for prompt in prompts for _ in range(samples)]
     each = [msgspec.structs.replace(text(sizes), seed=1 + at) for at in range(len(asked))]
-    replies: list[Reply] = [reply for several in suspect.generate(asked, each) for reply in several]
-    kept = [reply.text for reply in replies if reply.ending != "refused" and reply.text.strip()]
-    return Asked(tuple(kept), (), len(replies) - len(kept))
+    replies: list[tuple[Prompt, Reply]] = [
+        (prompt, reply)
+        for prompt, several in zip(asked, suspect.generate(asked, each), strict=True)
+        for reply in several
+    ]
+    kept = [(prompt, one.text) for prompt, one in replies if one.ending != "refused" and one.text.strip()]
+    return Asked(tuple(said for _, said in kept), (), len(replies) - len(kept), tuple(prompt for prompt, _ in kept))
+
+
+def foretold(name: str, said: Asked, control: Suspect, tokenizer: Tokenizer | None) -> Found:
+    """Radioactivity from what it wrote, beside a control that reads it."""
+    scored = control.score(list(zip(said.prompts, said.texts, strict=True)))
+    read = foreseen(mark(name), said, tokenizer, scored)
+    assert read is not None
+    return Found.of(score(mark(name), bench_key(name), read, subject="a student", need=100, decoys=99).exact)
 
 
 def closed(name: str, said: Asked, control: Asked | None, tokenizer: Tokenizer | None, share: float = 1.0) -> Found:
@@ -146,17 +158,22 @@ def closed(name: str, said: Asked, control: Asked | None, tokenizer: Tokenizer |
     return Found.of(found.exact)
 
 
-def opened_up(name: str, suspect: Suspect, control: Suspect | None, plain: Sequence[Lesson]) -> Found:
-    """Radioactivity by teacher forcing along unmarked answers, each after its prompt."""
-    tokenizer = suspect.tokenizer
+def windows(suspect: WeightsSuspect, lessons: Sequence[Lesson]) -> list[list[int]]:
+    """Every answer after its prompt, in the suspect's tokens."""
+    tokenizer, found = suspect.tokenizer, []
     assert tokenizer is not None
-    windows = []
-    for lesson in plain:
+    for lesson in lessons:
         turn = [{"role": "user", "content": lesson.prompt}]
         before = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)  # type: ignore[attr-defined]
-        windows.append([*tokenizer.encode(before, add_special_tokens=False), *lesson.answers[2].ids])
+        ids = tokenizer.encode(before, add_special_tokens=False)
+        found += [[*ids, *answer.ids] for answer in lesson.answers]
+    return found
+
+
+def opened_up(name: str, suspect: Suspect, controls: Sequence[Suspect], along: Sequence[Sequence[int]]) -> Found:
+    """Radioactivity by teacher forcing along unmarked answers."""
     found = open_radioactivity(
-        mark(name), bench_key(name), suspect, windows, subject="a student", control=control, need=100, decoys=99
+        mark(name), bench_key(name), suspect, along, subject="a student", controls=controls, need=100, decoys=99
     )
     return Found.of(found.exact)
 
