@@ -28,6 +28,11 @@ def chapters(parties: int, long: int, corpus: int) -> Draw:
     return draw
 
 
+def blocks(parties: int, long: int, chance: float) -> Draw:
+    """Each asks whole blocks of a corpus of 3,000 or nothing of them."""
+    return lambda rng: np.repeat(rng.random((parties, 3000 // long)) < chance, long, axis=1)
+
+
 HONEST: dict[str, Draw] = {
     "all questions alike": asked(np.full((1, QUESTIONS), 2.7)),
     "rarely asked": asked(np.full((1, QUESTIONS), 0.6)),
@@ -37,6 +42,10 @@ HONEST: dict[str, Draw] = {
     "ten that ask much": asked(np.full((1, QUESTIONS), 24.0), 10),
     "chapters of tutors": chapters(30, 170, 4000),
     "chapters of a few": chapters(10, 250, 1200),
+    "chapters of very many": chapters(100, 150, 1500),
+    "blocks": blocks(60, 50, 0.3),
+    "small blocks": blocks(60, 10, 0.1),
+    "two fifths of everything": lambda rng: rng.random((100, QUESTIONS)) < 0.4,
 }
 
 
@@ -44,6 +53,18 @@ def rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Who asked what, the questions that were asked numbered."""
     party, question = np.nonzero(matrix)
     return np.unique(party, return_inverse=True)[1], np.unique(question, return_inverse=True)[1]
+
+
+def test_a_corpus_dealt_out_over_and_over_is_seen() -> None:
+    rng = np.random.default_rng(8)
+    # Forty copies of each question, put down anywhere among a hundred parties, and other questions of each one's own.
+    matrix = np.zeros((100, 4000), dtype=bool)
+    for copy in range(40):
+        matrix[rng.integers(0, 100, 2000), np.arange(2000)] = True
+        matrix[rng.integers(0, 100, 50), 2000 + 50 * copy + np.arange(50)] = True
+    log10_p, often = log10_equal(*rows(matrix))
+    assert log10_p < -10.0
+    assert 25 < often < 40
 
 
 def dealt(times: np.ndarray, rng: np.random.Generator, parties: int = PARTIES) -> np.ndarray:
