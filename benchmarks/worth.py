@@ -33,6 +33,8 @@ from parts import worth_proof as proof
 from parts import worth_students as students
 from parts.worth_harvest import CHOICE, GUMBEL, KGW, Lesson, Sizes
 from parts.worth_proof import Found
+from spiritsafe.distill.score import Scores
+from spiritsafe.distill.weights import load_tokenizer, weights_folder
 from spiritsafe.protect.canaries import placed
 from spiritsafe.protect.marks.choice import Choice, choose
 from spiritsafe.protect.marks.registry import mark
@@ -249,17 +251,17 @@ def make(world: World, name: str) -> None:
 
 def worth_of(world: World, model: Path, held: str = "held") -> students.Worth:
     """A student's loss, beside the teacher."""
-    mine = students.scores_on(model, getattr(world, held), beside=students.weights_folder("smollm2"))
+    mine = students.scores_on(model, getattr(world, held), beside=weights_folder("smollm2"))
     return students.worth_of(mine, teacher_scores(world, held))
 
 
-def teacher_scores(world: World, held: str = "held") -> students.Scores:
+def teacher_scores(world: World, held: str = "held") -> Scores:
     """The teacher's own nats on answers held out, reckoned once."""
     path = world.folder / f"teacher-{held}.json"
     if not path.exists():
-        source = students.weights_folder("smollm2")
+        source = weights_folder("smollm2")
         path.write_bytes(msgspec.json.encode(students.scores_on(source, getattr(world, held))))
-    return msgspec.json.decode(path.read_bytes(), type=students.Scores)
+    return msgspec.json.decode(path.read_bytes(), type=Scores)
 
 
 def measured(world: World, name: str, instrument: str) -> Found:
@@ -346,7 +348,7 @@ def curves(world: World) -> None:
             cells = "".join(f"{n:>6}: {judge(kept, world.plain[:n], world.sizes).log10_p:8.2f}" for n in parts)
             print(f"  {name:<10}{access:<10}{cells}", flush=True)
     print("radioactivity, closed, by the share of what was written: sd and log10 p, once and against the control")
-    tokenizer = students.load_tokenizer(students.weights_folder("smollm2"))
+    tokenizer = load_tokenizer(weights_folder("smollm2"))
     for name, row in ROWS.items():
         marks = [each for each in row.instruments if each in (KGW, GUMBEL, CHOICE)]
         if not marks:

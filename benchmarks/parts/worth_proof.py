@@ -25,6 +25,7 @@ from spiritsafe.prove.suspect import Reply, Scored, Suspect
 from spiritsafe.prove.suspect_weights import WeightsSuspect, open_weights
 from spiritsafe.prove.transcript import Journaled, Replayed
 from spiritsafe.stats.result import Result
+from spiritsafe.stats.types import FloatArray
 from spiritsafe.teach.types import Chat, Options, Prompt, Sampling, Tokenizer
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -109,7 +110,7 @@ def by_text(suspect: Suspect, plain: Sequence[Lesson], sizes: Sizes) -> Found:
     return judged(twins.leanings(reading), reading, sizes)
 
 
-def judged(lean: twins.FloatArray, reading: twins.Reading, sizes: Sizes) -> Found:
+def judged(lean: FloatArray, reading: twins.Reading, sizes: Sizes) -> Found:
     """What the leanings say under the coins."""
     values = twins.preferences(lean, coins(sizes)[: len(lean)])
     try:

@@ -83,3 +83,8 @@ def test_weights_grow_with_counts_and_fall_with_what_is_expected() -> None:
     assert (np.diff(counted(counts)) > 0).all()
     np.testing.assert_allclose(controlled(counts, counts, 1.0), 0.0)
     assert (controlled(counts, np.array([9.0, 9.0, 9.0]), 1.0) < np.array([0.0, 0.0, 99.0])).all()
+
+
+def test_weights_that_are_no_numbers_are_refused(any_mark: Mark) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        log10_tail(any_mark, 5.0, np.array([1.0, np.nan]))

@@ -39,7 +39,11 @@ def controlled(counts: FloatArray, expected: FloatArray, floor: float) -> FloatA
 
 
 def log10_tail(mark: Mark, total: float, weights: FloatArray) -> float:
-    """log10 of Chernoff's bound on P(sum of weights times scores >= total), over the random key."""
+    """log10 of Chernoff's bound on P(sum of weights times scores >= total), over the random key. Raises ValueError for
+    weights that are no numbers.
+    """
+    if not np.isfinite(weights).all():
+        raise ValueError("weights must be finite numbers")
     if total <= mark.mean * float(weights.sum()):
         return 0.0
     scale = mark.sd * math.sqrt(float(np.square(weights).sum()))
