@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from spiritsafe.detect.account import account_detectors
+from spiritsafe.detect.account.mix import Mix
 from spiritsafe.record.sketch import COLUMNS, SketchColumns, sketch_texts
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def cut(task: Cut) -> int:
     detectors = [d for d in account_detectors() if d.name in task.detectors and d.sees == "prompts"]
     sketches = sketch_texts(held.get_column("prompt").to_list(), parts=frozenset().union(*(d.parts for d in detectors)))
     for detector in detectors:
-        detector.features(sketches)
+        if isinstance(detector, Mix):
+            detector.features(sketches)  # what it makes of texts stays with them
     columns = {name: column for name in _KEPT if (column := getattr(sketches, name)) is not None} | sketches.derived
     table = np.empty(held.height, [(name, column.dtype, column.shape[1:]) for name, column in columns.items()])
     for name, column in columns.items():
